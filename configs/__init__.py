@@ -1,0 +1,1 @@
+"""The configs that the package ships."""

@@ -1,0 +1,1 @@
+"""Networks, scenarios, dynamics and environments."""

@@ -1,0 +1,210 @@
+"""Pydantic's validation errors in plain words: `nodes.1.holding_cost: must be at least 0 (got -1)`."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from echelon.envs.errors import nearest
+
+Path = tuple[str | int, ...]
+"""The keys and list positions that lead to a value; `()` is the whole."""
+
+LONGEST_VALUE = 60
+"""Characters of a value that a message shows."""
+
+_Context = Mapping[str, Any]
+_MUST: dict[str, Callable[[_Context], str]] = {
+    "missing": lambda _: "is required",
+    "greater_than": lambda c: f"must be greater than {_number(c['gt'])}",
+    "greater_than_equal": lambda c: f"must be at least {_number(c['ge'])}",
+    "less_than": lambda c: f"must be less than {_number(c['lt'])}",
+    "less_than_equal": lambda c: f"must be at most {_number(c['le'])}",
+    "multiple_of": lambda c: f"must be a multiple of {_number(c['multiple_of'])}",
+    "finite_number": lambda _: "must be finite",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), lambda _: "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), lambda _: "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), lambda _: "must be true or false"),
+    **dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type"), lambda _: "must be a list"),
+    **dict.fromkeys(
+        ("model_type", "model_attributes_type", "dict_type", "mapping_type"),
+        lambda _: "must be a mapping of keys to values",
+    ),
+    "string_type": lambda _: "must be text",
+    "string_too_short": lambda c: f"must have at least {_count(c['min_length'], 'character')}",
+    "string_too_long": lambda c: f"must have at most {_count(c['max_length'], 'character')}",
+    "string_pattern_mismatch": lambda c: f"must match the pattern {c['pattern']}",
+    "too_short": lambda c: f"must have at least {_count(c['min_length'], 'item')}",
+    "too_long": lambda c: f"must have at most {_count(c['max_length'], 'item')}",
+    "literal_error": lambda c: f"must be {c['expected']}",
+    "enum": lambda c: f"must be {c['expected']}",
+    "none_required": lambda _: "must be null",
+}
+_WITHOUT_VALUE = ("missing", "extra_forbidden", "union_tag_not_found")
+
+
+def describe(defect: ErrorDetails, model: type[BaseModel]) -> str:
+    """One of pydantic's errors about `model` as `dotted.key: what must hold (got value)`.
+
+    A validator that finds several defects raises one error with a line for each; so does this.
+    """
+    path, must = _located(defect, model)
+    return _joined(path, must + _got(defect))
+
+
+def defects_of(error: ValidationError, model: type[BaseModel]) -> list[tuple[Path, str]]:
+    """Every defect in `error` by its path, in the words of `describe`.
+
+    What the members of a union say about one value is joined into one sentence. Pydantic also calls a
+    list too short when it is the items that are broken; that is left out.
+    """
+    musts: dict[Path, dict[str, None]] = {}
+    got: dict[Path, str] = {}
+    for defect in error.errors():
+        if defect["type"] == "too_short" and len(defect["input"]) >= defect["ctx"]["min_length"]:
+            continue
+        path, must = _located(defect, model)
+        musts.setdefault(path, {})[must] = None
+        got[path] = _got(defect)
+    return [(path, _joined(path, ", or ".join(said) + got[path])) for path, said in musts.items()]
+
+
+def dotted(path: Path) -> str:
+    """A path as the user writes it: `nodes.1.holding_cost`."""
+    return ".".join(map(str, path))
+
+
+def show(value: object) -> str:
+    """A value as a message echoes it."""
+    text = repr(value)
+    if isinstance(value, list | tuple | dict) and len(text) > LONGEST_VALUE:
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {_count(len(value), 'item')}"
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+
+
+def _located(defect: ErrorDetails, model: type[BaseModel]) -> tuple[Path, str]:
+    """The path of a defect without pydantic's labels, and what must hold there."""
+    context = defect.get("ctx", {})
+    kind = defect["type"]
+    if kind == "extra_forbidden":
+        parent, of = _walk(model, defect["loc"][:-1])
+        key = defect["loc"][-1]
+        return (*parent, key), f"unknown key{nearest(str(key), _fields(of))}"
+    path, of = _walk(model, defect["loc"])
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return (*path, context["discriminator"].strip("'")), _about_tag(context, of)
+    if kind in _MUST:
+        return path, _MUST[kind](context) + _hint(defect)
+    message = defect["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return path, message.replace("Input should be", "must be")
+
+
+def _about_tag(context: _Context, union: Any) -> str:
+    """What must hold for the key that says which member of a union is meant."""
+    tags = [tag for member in _members(union) for tag in _tags(member)]
+    if "tag" not in context:
+        return f"is required; known: {', '.join(tags)}"
+    return f"must be one of {', '.join(tags)} (got {show(context['tag'])}){_close(context['tag'], tags)}"
+
+
+def _hint(defect: ErrorDetails) -> str:
+    """How to mend a value of the wrong kind, where that is not plain from the rule."""
+    value = defect["input"]
+    if defect["type"] == "string_type" and isinstance(value, int | float):
+        return ": put it in quotes"
+    if defect["type"] == "literal_error" and isinstance(value, str):
+        return _close(value, defect["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", "))
+    return ""
+
+
+def _close(name: str, known: list[str]) -> str:
+    hint = nearest(str(name), known)
+    return hint if "did you mean" in hint else ""
+
+
+def _got(defect: ErrorDetails) -> str:
+    value = defect["input"]
+    own_words = defect["type"] not in _MUST
+    if defect["type"] in _WITHOUT_VALUE or (own_words and ("(got" in defect["msg"] or not _is_scalar(value))):
+        return ""
+    return "" if defect["type"] == "union_tag_invalid" else f" (got {show(value)})"
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float)
+
+
+def _joined(path: Path, message: str) -> str:
+    return "\n".join(f"{dotted(path)}: {line}" if path else line for line in message.split("\n"))
+
+
+def _walk(model: type[BaseModel], loc: Path) -> tuple[Path, Any]:
+    """The path that is left of `loc` without the labels of union members, and the type found there."""
+    kind: Any = model
+    path: Path = ()
+    for item in loc:
+        members = _members(kind)
+        if len(members) > 1:
+            kind = _chosen(members, str(item))
+        elif item != "[key]":
+            path, kind = (*path, item), _inside(members[0], item)
+    return path, kind
+
+
+def _members(kind: Any) -> list[Any]:
+    """The types that a value may have; `None` does not count."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) not in (Union, types.UnionType):
+        return [kind]
+    members = [member for member in get_args(kind) if member is not type(None)]
+    return _members(members[0]) if len(members) == 1 else members
+
+
+def _chosen(members: list[Any], label: str) -> Any:
+    """The member of a union that pydantic means by `label`: a tag, or a name of the type."""
+    for member in members:
+        if label in _tags(member) or ("union[" in label and len(_members(member)) > 1):
+            return member
+    return next((member for member in members if getattr(get_origin(member) or member, "__name__", "?") in label), Any)
+
+
+def _tags(member: Any) -> list[str]:
+    """The values of the literal fields of a model, among them the tag that selects it."""
+    if not _is_model(member):
+        return []
+    literals = [f.annotation for f in member.model_fields.values() if get_origin(f.annotation) is Literal]
+    return [str(value) for literal in literals for value in get_args(literal)]
+
+
+def _inside(kind: Any, item: str | int) -> Any:
+    """The type of one field or item of a value of type `kind`."""
+    if _is_model(kind):
+        return next((f.annotation for name, f in kind.model_fields.items() if item in (name, f.alias)), Any)
+    arguments = get_args(kind)
+    if not arguments:
+        return Any
+    if get_origin(kind) is tuple and isinstance(item, int) and Ellipsis not in arguments:
+        return arguments[item] if item < len(arguments) else Any
+    return arguments[1] if len(arguments) == 2 and Ellipsis not in arguments else arguments[0]
+
+
+def _fields(kind: Any) -> list[str]:
+    members = [member for member in _members(kind) if _is_model(member)]
+    return [field.alias or name for member in members for name, field in member.model_fields.items()]
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if float(f"{value:g}") == value else str(value)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

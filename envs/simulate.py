@@ -1,0 +1,133 @@
+"""Running a policy on scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echelon.envs import dynamics
+from echelon.envs.dynamics import LEDGER_AXES, Ledger, State, costs_of, initial_state
+from echelon.envs.arrays import network_arrays
+from echelon.envs.errors import PolicyError
+from echelon.envs.policy import OrderUpTo, Policy
+from echelon.envs.problem import Problem
+from echelon.envs.scenarios import Scenarios
+
+Floats = NDArray[np.float64]
+Backend = Literal["compiled", "specification"]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a policy cost and achieved, per replication.
+
+    `per_period` holds every quantity of the ledger as a weighted mean over the counted periods (weighted
+    sum, if the problem discounts): arrays [B, N], [B, E] or [B, C].
+    """
+
+    problem: Problem
+    per_period: dict[str, Floats]
+    trace: Ledger | None = None
+    """Every quantity of the ledger for every period, with axes [B, T, ...]."""
+
+    @cached_property
+    def costs(self) -> dict[str, Floats]:
+        """The objective by kind of cost: arrays [B, N], [B, E] or [B, C]."""
+        return costs_of(self.per_period, network_arrays(self.problem.network))
+
+    @cached_property
+    def cost(self) -> Floats:
+        """[B] the objective of the problem."""
+        return np.sum([part.sum(axis=1) for part in self.costs.values()], axis=0)
+
+    @cached_property
+    def fill_rate(self) -> Floats:
+        """[B] beta service: the fraction of demand met at once from stock."""
+        return _ratio(self.per_period["sold"].sum(axis=1), self.per_period["demand"].sum(axis=1))
+
+    @cached_property
+    def ready_rate(self) -> Floats:
+        """[B] alpha service: the fraction of outlet-periods without a shortage."""
+        weight = self.problem.weights.sum() * self.per_period["stockout"].shape[1]
+        return 1.0 - self.per_period["stockout"].sum(axis=1) / weight
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """part / whole, 1 where there is no demand to miss."""
+    return np.divide(part, whole, out=np.ones_like(part), where=whole > 0)
+
+
+def simulate(
+    problem: Problem, policy: Policy, scenarios: Scenarios, *, backend: Backend = "compiled", trace: bool = False
+) -> Outcome:
+    """Run a policy on a problem for all periods of the scenarios, from the network's initial stock.
+
+    The scenarios must have `problem.periods` periods. The compiled backend and the specification give
+    the same outcome; a parametric rule is run in one compiled loop unless the trace is asked for.
+    Raises `PolicyError` for orders that are not finite, negative, not whole on a network of whole
+    units, or of the wrong shape.
+    """
+    if scenarios.periods != problem.periods:
+        raise ValueError(f"scenarios must have problem.periods = {problem.periods} periods (got {scenarios.periods})")
+    state = initial_state(problem.network, scenarios.replications)
+    if backend == "compiled" and isinstance(policy, OrderUpTo) and not trace:
+        from echelon.envs import _kernel
+
+        _, totals = _kernel.rollout(state, policy, scenarios.demand, weights=problem.weights)
+        return Outcome(problem, totals)
+    return _run(problem, policy, scenarios, step=stepper(backend), state=state, trace=trace)
+
+
+def stepper(backend: Backend) -> Callable[[State, Floats, Floats], tuple[State, Ledger]]:
+    """The `step` function of a backend."""
+    if backend == "specification":
+        return dynamics.step
+    if backend == "compiled":
+        from echelon.envs import _kernel
+
+        return _kernel.step
+    raise ValueError(f"backend must be 'compiled' or 'specification' (got {backend!r})")
+
+
+def _run(
+    problem: Problem, policy: Policy, scenarios: Scenarios, *, step: Callable[..., Any], state: State, trace: bool
+) -> Outcome:
+    totals: dict[str, Floats] = {}
+    entries: list[Ledger] = []
+    for t, weight in enumerate(problem.weights):
+        orders = checked_orders(policy(state), state)
+        state, ledger = step(state, orders, scenarios.demand[:, t])
+        for name in LEDGER_AXES if weight else ():
+            totals[name] = totals.get(name, 0.0) + weight * getattr(ledger, name)
+        if trace:
+            entries.append(ledger)
+    return Outcome(problem, totals, _stack(entries) if trace else None)
+
+
+def _stack(entries: list[Ledger]) -> Ledger:
+    return Ledger(arrays=entries[0].arrays, **{name: np.stack([getattr(entry, name) for entry in entries], axis=1) for name in LEDGER_AXES})
+
+
+def checked_orders(orders: Any, state: State) -> Floats:
+    """The orders as an array [B, E]; raises `PolicyError` if the network cannot take them."""
+    array = np.asarray(orders, dtype=np.float64)
+    links = state.network.links
+    if array.shape != (state.batch, len(links)):
+        raise PolicyError(f"orders must have shape {(state.batch, len(links))}, replications by links (got {array.shape})")
+    good = np.isfinite(array) & (array >= 0)
+    rule = "finite and at least 0"
+    if state.arrays.whole_units:
+        good &= array == np.floor(array)
+        rule += " and a whole number of units"
+    if not good.all():
+        replication, link = np.argwhere(~good)[0]
+        raise PolicyError(
+            f"orders must be {rule}, got {array[replication, link]} on link {links[link].label} "
+            f"in period {state.period}, replication {replication}"
+        )
+    return array
