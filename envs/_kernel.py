@@ -371,7 +371,11 @@ def _receive(net, stock, node, arrived, at_once, made):  # type: ignore[no-untyp
 @compiled
 def _ship(net, block, node):  # type: ignore[no-untyped-def]
     """Shipments of one node on its outgoing links."""
-    available, shipped, (total, remaining, sent, _) = block.stock.on_hand[node], block.entry.links[SHIPPED], block.scratch
+    available, shipped, (total, remaining, sent, _) = (
+        block.stock.on_hand[node],
+        block.entry.links[SHIPPED],
+        block.scratch,
+    )
     _set(total, 0.0)
     _set(sent, 0.0)
     _copy(remaining, available)
@@ -402,7 +406,9 @@ def _share(net, node, b, asked, available, total, shipped, remainder):  # type: 
     width, given = 0, 0.0
     while width < len(row) and row[width] < len(net.target):
         e = row[width]
-        shipped[e, b] = np.floor(asked[e, b] * available / total) if net.whole_units else asked[e, b] * (available / total)
+        shipped[e, b] = (
+            np.floor(asked[e, b] * available / total) if net.whole_units else asked[e, b] * (available / total)
+        )
         given += shipped[e, b]
         width += 1
     if not net.whole_units:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -44,33 +44,36 @@ _MUST: dict[str, Callable[[_Context], str]] = {
     "enum": lambda c: f"must be {c['expected']}",
     "none_required": lambda _: "must be null",
 }
-_WITHOUT_VALUE = ("missing", "extra_forbidden", "union_tag_not_found")
+
+
+class Defects(ValueError):
+    """What a validator raises that has found several defects, each at its path below the value that it checks."""
+
+    def __init__(self, found: Iterable[tuple[Path, str]]) -> None:
+        self.found = tuple(found)
+        super().__init__("; ".join(_joined(path, must) for path, must in self.found))
 
 
 def describe(defect: ErrorDetails, model: type[BaseModel]) -> str:
-    """One of pydantic's errors about `model` as `dotted.key: what must hold (got value)`.
-
-    A validator that finds several defects raises one error with a line for each; so does this.
-    """
-    path, must = _located(defect, model)
-    return _joined(path, must + _got(defect))
+    """One of pydantic's errors about `model` as `dotted.key: what must hold (got value)`, a line for each defect."""
+    return "\n".join(_joined(path, must + got) for path, must, got in _found(defect, model))
 
 
-def defects_of(error: ValidationError, model: type[BaseModel]) -> list[tuple[Path, str]]:
-    """Every defect in `error` by its path, in the words of `describe`.
+def describe_all(error: ValidationError, model: type[BaseModel]) -> list[tuple[Path, str]]:
+    """Every defect in `error` with its path, in the words of `describe`.
 
     What the members of a union say about one value is joined into one sentence. Pydantic also calls a
     list too short when it is the items that are broken; that is left out.
     """
     musts: dict[Path, dict[str, None]] = {}
-    got: dict[Path, str] = {}
+    last_got: dict[Path, str] = {}
     for defect in error.errors():
         if defect["type"] == "too_short" and len(defect["input"]) >= defect["ctx"]["min_length"]:
             continue
-        path, must = _located(defect, model)
-        musts.setdefault(path, {})[must] = None
-        got[path] = _got(defect)
-    return [(path, _joined(path, ", or ".join(said) + got[path])) for path, said in musts.items()]
+        for path, must, got in _found(defect, model):
+            musts.setdefault(path, {})[must] = None
+            last_got[path] = got
+    return [(path, _joined(path, ", or ".join(said) + last_got[path])) for path, said in musts.items()]
 
 
 def dotted(path: Path) -> str:
@@ -86,21 +89,23 @@ def show(value: object) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 
-def _located(defect: ErrorDetails, model: type[BaseModel]) -> tuple[Path, str]:
-    """The path of a defect without pydantic's labels, and what must hold there."""
+def _found(defect: ErrorDetails, model: type[BaseModel]) -> list[tuple[Path, str, str]]:
+    """The defects in one of pydantic's errors: path without pydantic's labels, what must hold, what was got."""
     context = defect.get("ctx", {})
     kind = defect["type"]
     if kind == "extra_forbidden":
-        parent, of = _walk(model, defect["loc"][:-1])
+        path, of = _walk(model, defect["loc"][:-1])
         key = defect["loc"][-1]
-        return (*parent, key), f"unknown key{nearest(str(key), _fields(of))}"
+        return [((*path, key), f"unknown key{nearest(str(key), _fields(of))}", "")]
     path, of = _walk(model, defect["loc"])
+    if isinstance(context.get("error"), Defects):
+        return [((*path, *below), must, "") for below, must in context["error"].found]
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return (*path, context["discriminator"].strip("'")), _about_tag(context, of)
+        return [((*path, context["discriminator"].strip("'")), _about_tag(context, of), "")]
     if kind in _MUST:
-        return path, _MUST[kind](context) + _hint(defect)
+        return [(path, _MUST[kind](context) + _hint(defect), _got(defect))]
     message = defect["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    return path, message.replace("Input should be", "must be")
+    return [(path, message.replace("Input should be", "must be"), _got(defect))]
 
 
 def _about_tag(context: _Context, union: Any) -> str:
@@ -127,19 +132,17 @@ def _close(name: str, known: list[str]) -> str:
 
 
 def _got(defect: ErrorDetails) -> str:
+    """The value, unless there is none or the message tells of it in its own way."""
     value = defect["input"]
-    own_words = defect["type"] not in _MUST
-    if defect["type"] in _WITHOUT_VALUE or (own_words and ("(got" in defect["msg"] or not _is_scalar(value))):
+    if defect["type"] == "missing" or "(got" in defect["msg"]:
         return ""
-    return "" if defect["type"] == "union_tag_invalid" else f" (got {show(value)})"
-
-
-def _is_scalar(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float)
+    if defect["type"] not in _MUST and not (value is None or isinstance(value, str | int | float)):
+        return ""
+    return f" (got {show(value)})"
 
 
 def _joined(path: Path, message: str) -> str:
-    return "\n".join(f"{dotted(path)}: {line}" if path else line for line in message.split("\n"))
+    return f"{dotted(path)}: {message}" if path else message
 
 
 def _walk(model: type[BaseModel], loc: Path) -> tuple[Path, Any]:

@@ -18,9 +18,18 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from scipy import special
 
+from echelon.envs.defects import describe_all
 from echelon.envs.errors import DemandError, nearest
 
 Floats = NDArray[np.float64]
@@ -39,6 +48,11 @@ class Law(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seasonal: tuple[NonNegative, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _keep_the_name(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write the name of the law even where defaults are left out."""
+        return {"law": getattr(self, "law", None), **serialize(self)}
 
     @property
     def whole(self) -> bool:
@@ -373,8 +387,6 @@ LAWS: dict[str, type[Law]] = {
     "empirical": Empirical,
 }
 
-_ADAPTER: TypeAdapter[Law] = TypeAdapter(Demand)
-
 
 def as_law(demand: str | Mapping[str, Any] | Law, mean: float | None = None) -> Law:
     """A demand law from a law, its name, or a mapping with its parameters.
@@ -390,10 +402,10 @@ def as_law(demand: str | Mapping[str, Any] | Law, mean: float | None = None) -> 
     if mean is not None and "mean" in LAWS[name].model_fields:
         data.setdefault("mean", mean)
     try:
-        return _ADAPTER.validate_python(data)
+        return LAWS[name].model_validate(data)
     except ValidationError as error:
-        defects = (f"demand {name}: {'.'.join(map(str, e['loc'][1:]))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
-        raise DemandError("; ".join(defects)) from None
+        defects = "; ".join(text for _, text in describe_all(error, LAWS[name]))
+        raise DemandError(f"demand {name}: {defects}") from None
 
 
 def _require_order(law: T, low: float, high: float) -> T:
@@ -409,5 +421,7 @@ def _all_whole(values: tuple[float, ...], seasonal: tuple[float, ...]) -> bool:
 def _pmf_of_values(law: Law, values: Floats) -> Floats:
     """The probability mass function of values that are equally likely."""
     if not np.all(values == np.floor(values)):
-        raise DemandError(f"{type(law).__name__} demand has values that are not whole: it has no probability mass function")
-    return np.bincount(values.astype(np.int64)) / len(values)
+        raise DemandError(
+            f"{type(law).__name__} demand has values that are not whole: it has no probability mass function"
+        )
+    return np.asarray(np.bincount(values.astype(np.int64)) / len(values))

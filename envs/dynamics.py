@@ -145,18 +145,20 @@ def costs_of(quantities: Mapping[str, Array], arrays: NetworkArrays) -> dict[str
 def initial_state(network: Network, batch: int, *, like: Array | None = None) -> State:
     """The state at the start of period 0, for `batch` replications, on the backend of `like`."""
     arrays = network_arrays(network)
-    on_hand = np.array([node.initial_on_hand for node in network.nodes], dtype=np.float64)
     per_slot = np.array([link.initial_in_transit for link in network.links], dtype=np.float64)
-    pipeline = per_slot[:, None] * (np.arange(arrays.slots) < arrays.lead_time[:, None])
+    later = per_slot[:, None] * (np.arange(1, arrays.slots + 1) < arrays.lead_time[:, None])
+    now = per_slot * (arrays.lead_time > 0)
+    stock = np.array([[node.initial_on_hand for node in network.nodes]], dtype=np.float64)
+    on_hand, components = _receive(arrays, stock, np.zeros((1, len(per_slot))), now[None])
     state = State(
         network=network,
         arrays=arrays,
         period=0,
         on_hand=np.tile(on_hand, (batch, 1)),
         backorders=np.zeros((batch, len(arrays.outlet))),
-        components=np.zeros((batch, len(arrays.source))),
-        owed=np.zeros((batch, len(arrays.source))),
-        pipeline=np.tile(pipeline, (batch, 1, 1)),
+        components=np.tile(components, (batch, 1)),
+        owed=np.zeros((batch, len(per_slot))),
+        pipeline=np.tile(later, (batch, 1, 1)),
     )
     return state if like is None else on_backend(state, like)
 

@@ -9,19 +9,20 @@ systems, distribution trees and assembly systems are all of this form.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from echelon.envs.defects import Defects, Path as Location, describe_all
 from echelon.envs.demand import Demand, Law
 from echelon.envs.errors import NetworkError, nearest
-from echelon.envs.yaml_io import describe, dump_yaml, load_model
+from echelon.envs.yaml_io import dump_yaml, load_model
 
-Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Quantity = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Cost = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+Quantity = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
 
 OUTSIDE = "outside"
@@ -66,7 +67,7 @@ class Link(_Frozen):
     unfilled: Literal["backorder", "drop"] = "backorder"
     """What becomes of the part of an order that the source cannot ship at once."""
     initial_in_transit: Quantity = 0.0
-    """Units in every slot of the pipeline at the start: they arrive in periods 1, ..., lead_time."""
+    """Units that arrive in each of the periods 0, ..., lead_time - 1, before any order can."""
 
     @property
     def label(self) -> str:
@@ -87,7 +88,7 @@ class Network(_Frozen):
     def _sound(self) -> Self:
         defects = _defects(self)
         if defects:
-            raise ValueError("; ".join(defects))
+            raise Defects(defects)
         return self
 
     @classmethod
@@ -101,7 +102,7 @@ class Network(_Frozen):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise NetworkError("\n".join(describe(defect, cls) for defect in error.errors())) from None
+            raise NetworkError("\n".join(text for _, text in describe_all(error, cls))) from None
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Network:
@@ -165,60 +166,62 @@ def topological_order(network: Network) -> list[str]:
     return order
 
 
-def _defects(network: Network) -> list[str]:
-    """What breaks the rules of the model, one sentence each."""
+def _defects(network: Network) -> list[tuple[Location, str]]:
+    """What breaks the rules of the model: where, and a sentence."""
     return [*_naming_defects(network), *_supply_defects(network), *_unit_defects(network)]
 
 
-def _naming_defects(network: Network) -> list[str]:
+def _naming_defects(network: Network) -> list[tuple[Location, str]]:
     names = [node.name for node in network.nodes]
     known = [*names, OUTSIDE]
-    defects = [f"node {name!r} is defined {n} times; names must be unique" for name, n in Counter(names).items() if n > 1]
-    if OUTSIDE in names:
-        defects.append(f"no node may be called {OUTSIDE!r}: that is the source that never runs out")
-    for label, n in Counter(link.label for link in network.links).items():
-        if n > 1:
-            defects.append(f"link {label} is defined {n} times; a pair of nodes has one link")
-    nodes = set(names)
-    for link in network.links:
+    defects: list[tuple[Location, str]] = []
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            defects.append((("nodes", i, "name"), f"must be unique (node {name!r} is defined before)"))
+        if name == OUTSIDE:
+            defects.append((("nodes", i, "name"), f"must not be {OUTSIDE!r}: that is the source that never runs out"))
+    nodes, seen = set(names), set()
+    for e, link in enumerate(network.links):
         if link.target not in nodes:
-            defects.append(f"link {link.label}: the target must be a node{nearest(link.target, names)}")
-        if link.source not in nodes and link.source != OUTSIDE:
-            defects.append(f"link {link.label}: the source must be a node or {OUTSIDE!r}{nearest(link.source, known)}")
+            defects.append(
+                (("links", e, "target"), f"must be a node (got {link.target!r}){nearest(link.target, names)}")
+            )
+        if link.source not in known:
+            hint = nearest(link.source, known)
+            defects.append((("links", e, "source"), f"must be a node or {OUTSIDE!r} (got {link.source!r}){hint}"))
+        if link.label in seen:
+            defects.append((("links", e), f"must be the only link {link.label}: a pair of nodes has one link"))
+        seen.add(link.label)
     return defects
 
 
-def _supply_defects(network: Network) -> list[str]:
+def _supply_defects(network: Network) -> list[tuple[Location, str]]:
     sources = {link.source for link in network.links}
     targets = {link.target for link in network.links}
-    defects = [f"node {n.name!r} has no supply: a link must lead to it" for n in network.nodes if n.name not in targets]
-    defects += [
-        f"node {node.name!r} supplies nobody and has no customers: give it a demand"
-        for node in network.nodes
-        if node.demand is None and node.name not in sources
-    ]
     reached = set(topological_order(network))
+    defects: list[tuple[Location, str]] = []
+    for i, node in enumerate(network.nodes):
+        if node.name not in targets:
+            defects.append((("nodes", i), f"node {node.name!r} has no supply: a link must lead to it"))
+        if node.demand is None and node.name not in sources:
+            defects.append((("nodes", i), f"node {node.name!r} supplies nobody and has no customers: give it a demand"))
     on_cycle = [node.name for node in network.nodes if node.name not in reached]
     if on_cycle:
-        defects.append(f"the network must have no cycle; on or below one: {', '.join(on_cycle)}")
+        defects.append((("links",), f"must form no cycle; nodes on one or below it: {', '.join(on_cycle)}"))
     return defects
 
 
-def _unit_defects(network: Network) -> list[str]:
-    if network.units != "whole":
+def _unit_defects(network: Network) -> list[tuple[Location, str]]:
+    if not network.whole_units:
         return []
-    outlets = [(node.name, node.demand) for node in network.nodes if node.demand is not None]
-    defects = [
-        f"node {name!r}: with whole units the demand must be whole too (got {law.law})"
-        for name, law in outlets
-        if not law.whole
+    rule = "must be whole on a network of whole units"
+    initial: list[tuple[Location, float]] = [
+        *((("nodes", i, "initial_on_hand"), node.initial_on_hand) for i, node in enumerate(network.nodes)),
+        *((("links", e, "initial_in_transit"), link.initial_in_transit) for e, link in enumerate(network.links)),
     ]
-    defects += [
-        f"{name}: with whole units the initial stock must be whole too (got {quantity:g})"
-        for name, quantity in [
-            *((f"node {node.name!r}", node.initial_on_hand) for node in network.nodes),
-            *((f"link {link.label}", link.initial_in_transit) for link in network.links),
-        ]
-        if not quantity.is_integer()
+    defects: list[tuple[Location, str]] = [
+        (("nodes", i, "demand"), f"{rule} (got {node.demand.law})")
+        for i, node in enumerate(network.nodes)
+        if node.demand is not None and not node.demand.whole
     ]
-    return defects
+    return defects + [(at, f"{rule} (got {value:g})") for at, value in initial if not float(value).is_integer()]

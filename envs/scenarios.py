@@ -68,9 +68,7 @@ def stream_key(seed: int, stream: str) -> NDArray[np.uint64]:
     return np.random.SeedSequence((seed, zlib.crc32(stream.encode()))).generate_state(2, np.uint64)
 
 
-def sample_demand(
-    laws: Sequence[Law], keys: NDArray[np.uint64], replications: Sequence[int], periods: int
-) -> Floats:
+def sample_demand(laws: Sequence[Law], keys: NDArray[np.uint64], replications: Sequence[int], periods: int) -> Floats:
     """Demand [B, T, C]; row b is replication `replications[b]` of the stream with key `keys[b]`."""
     uniform = np.empty((len(replications), periods, len(laws)))
     for row, key, replication in zip(uniform, keys, replications, strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echelon.envs import dynamics
-from echelon.envs.dynamics import LEDGER_AXES, Ledger, State, costs_of, initial_state
+from echelon.envs.dynamics import LEDGER_AXES, Ledger, State, costs_of, initial_state, sum_columns
 from echelon.envs.arrays import network_arrays
 from echelon.envs.errors import PolicyError
 from echelon.envs.policy import OrderUpTo, Policy
@@ -43,18 +43,18 @@ class Outcome:
     @cached_property
     def cost(self) -> Floats:
         """[B] the objective of the problem."""
-        return np.sum([part.sum(axis=1) for part in self.costs.values()], axis=0)
+        return np.sum([sum_columns(part) for part in self.costs.values()], axis=0)
 
     @cached_property
     def fill_rate(self) -> Floats:
         """[B] beta service: the fraction of demand met at once from stock."""
-        return _ratio(self.per_period["sold"].sum(axis=1), self.per_period["demand"].sum(axis=1))
+        return _ratio(sum_columns(self.per_period["sold"]), sum_columns(self.per_period["demand"]))
 
     @cached_property
     def ready_rate(self) -> Floats:
         """[B] alpha service: the fraction of outlet-periods without a shortage."""
         weight = self.problem.weights.sum() * self.per_period["stockout"].shape[1]
-        return 1.0 - self.per_period["stockout"].sum(axis=1) / weight
+        return 1.0 - sum_columns(self.per_period["stockout"]) / weight
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
@@ -110,7 +110,10 @@ def _run(
 
 
 def _stack(entries: list[Ledger]) -> Ledger:
-    return Ledger(arrays=entries[0].arrays, **{name: np.stack([getattr(entry, name) for entry in entries], axis=1) for name in LEDGER_AXES})
+    return Ledger(
+        arrays=entries[0].arrays,
+        **{name: np.stack([getattr(entry, name) for entry in entries], axis=1) for name in LEDGER_AXES},
+    )
 
 
 def checked_orders(orders: Any, state: State) -> Floats:
@@ -118,7 +121,9 @@ def checked_orders(orders: Any, state: State) -> Floats:
     array = np.asarray(orders, dtype=np.float64)
     links = state.network.links
     if array.shape != (state.batch, len(links)):
-        raise PolicyError(f"orders must have shape {(state.batch, len(links))}, replications by links (got {array.shape})")
+        raise PolicyError(
+            f"orders must have shape {(state.batch, len(links))}, replications by links (got {array.shape})"
+        )
     good = np.isfinite(array) & (array >= 0)
     rule = "finite and at least 0"
     if state.arrays.whole_units:

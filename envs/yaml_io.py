@@ -22,8 +22,8 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.representer import SafeRepresenter
 
 from echelon.envs.defects import Path as KeyPath
-from echelon.envs.defects import defects_of, dotted, show
 from echelon.envs.defects import describe as describe
+from echelon.envs.defects import describe_all, dotted, show
 from echelon.envs.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
@@ -83,13 +83,12 @@ def load_yaml(path: Path, *, max_bytes: int = CONFIG_BYTES) -> Document:
     except UnicodeDecodeError as error:
         line = 1 + error.object[: error.start].count(b"\n")
         raise ConfigError([f"{path}:{line}: the file must be text in UTF-8"]) from None
-    document = _parse(text, str(path))
-    if document.data is None:
+    data, lines = _parse(text, lambda line: f"{path}:{line}")
+    if data is None:
         raise ConfigError([f"{path}:1: the file is empty; it must hold a mapping of keys to values"])
-    if not isinstance(document.data, dict):
-        got = show(document.data)
-        raise ConfigError([f"{document.where(())}: the top level must be a mapping of keys to values (got {got})"])
-    return document
+    if not isinstance(data, dict):
+        raise ConfigError([f"{path}:{lines[()]}: the top level must be a mapping of keys to values (got {show(data)})"])
+    return Document(data, str(path), lines)
 
 
 def validate_document(document: Document, model: type[M]) -> M:
@@ -97,8 +96,8 @@ def validate_document(document: Document, model: type[M]) -> M:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        defects = sorted(defects_of(error, model), key=lambda defect: document.line(defect[0]) or 0)
-    raise ConfigError(f"{document.where(path)}: {line}" for path, text in defects for line in text.split("\n"))
+        defects = sorted(describe_all(error, model), key=lambda defect: document.line(defect[0]) or 0)
+    raise ConfigError(f"{document.where(path)}: {text}" for path, text in defects)
 
 
 def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
@@ -110,20 +109,13 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
     data, lines = deepcopy(document.data), dict(document.lines)
     problems: list[str] = []
     for override in overrides:
-        key, equals, text = override.partition("=")
-        names = key.split(".")
-        if not equals or not all(names):
-            problems.append(f"{OVERRIDE} {override}: must have the form key.sub_key=value")
-            continue
         try:
-            path = _put(data, names, _parse(text, f"{OVERRIDE} {override}").data)
+            path = _override(data, override)
         except ConfigError as error:
             problems += error.problems
-        except LookupError as error:
-            problems.append(f"{OVERRIDE} {override}: {error.args[0]}")
-        else:
-            lines = {at: line for at, line in lines.items() if at[: len(path)] != path}
-            lines |= {path[:depth]: 0 for depth in range(1, len(path) + 1) if path[:depth] not in lines}
+            continue
+        lines = {at: line for at, line in lines.items() if at[: len(path)] != path}
+        lines |= {path[:depth]: 0 for depth in range(1, len(path) + 1) if path[:depth] not in lines}
     if problems:
         raise ConfigError(problems)
     return replace(document, data=data, lines=lines)
@@ -153,7 +145,13 @@ class _Representer(SafeRepresenter):
         numbers = all(isinstance(item, int | float) for item in data)
         return self.represent_sequence(_TAG + "seq", data, flow_style=numbers)
 
+    def represent_str(self, data: str) -> ScalarNode:
+        # In single quotes the emitter would write line separators such as U+0085 as they are: they fold to a space.
+        plain = data.replace("\n", "").isprintable()
+        return self.represent_scalar(_TAG + "str", data, style=None if plain else '"')
 
+
+_Representer.add_representer(str, _Representer.represent_str)
 _Representer.add_representer(list, _Representer.represent_list)
 _Representer.add_representer(tuple, _Representer.represent_list)
 
@@ -167,52 +165,61 @@ def _writer() -> YAML:
     return yaml
 
 
-def _put(data: Any, names: Sequence[str], value: Any) -> KeyPath:
-    """Set a value inside `data` in place; returns its path. Raises `LookupError` that says what is in the way."""
+def _override(data: Any, override: str) -> KeyPath:
+    """Carry out one override inside `data` in place; returns the path that it has set."""
+    place = f"{OVERRIDE} {override}"
+    key, equals, text = override.partition("=")
+    names = key.split(".")
+    if not equals or not all(names):
+        raise ConfigError([f"{place}: must have the form key.sub_key=value"])
+    value, _ = _parse(text, lambda _: place)
     path: KeyPath = ()
     for depth, name in enumerate(names, start=1):
-        key: str | int = name
+        step: str | int = name
         if isinstance(data, list):
             if not (name.isdecimal() and int(name) < len(data)):
-                raise LookupError(f"{dotted(path)} is a list of {len(data)}, counted from 0 (got {name!r})")
-            key = int(name)
+                raise ConfigError([f"{place}: {dotted(path)} has {len(data)} items, counted from 0 (got {name!r})"])
+            step = int(name)
         elif not isinstance(data, dict):
-            raise LookupError(f"{dotted(path)} is {show(data)}: it has no key {name!r}")
-        path = (*path, key)
+            raise ConfigError([f"{place}: {dotted(path)} is {show(data)}, which has no key {name!r}"])
+        path = (*path, step)
         if depth == len(names):
-            data[key] = value
-        elif isinstance(data, dict) and data.get(key) is None:
-            data[key] = {}
-        data = data[key]
+            data[step] = value
+        elif isinstance(data, dict) and data.get(step) is None:
+            data[step] = {}
+        data = data[step]
     return path
 
 
-def _parse(text: str, file: str) -> Document:
-    """The one YAML document in `text`; its data are None if there is nothing in it."""
+def _parse(text: str, place: Callable[[int], str]) -> tuple[Any, dict[KeyPath, int]]:
+    """The data of the one YAML document in `text`, None if there is none, and the lines of their parts.
+
+    `place` says how a message names a line.
+    """
     try:
         root = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark and not file.startswith(OVERRIDE) else ""
-        raise ConfigError([f"{file}{line}: not valid YAML: {error.problem or error.context}"]) from None
+        line = mark.line + 1 if mark else 1
+        raise ConfigError([f"{place(line)}: not valid YAML: {error.problem or error.context}"]) from None
     except YAMLError as error:
-        raise ConfigError([f"{file}: not valid YAML: {' '.join(str(error).split())}"]) from None
+        raise ConfigError([f"{place(1)}: not valid YAML: {' '.join(str(error).split())}"]) from None
     except RecursionError:
-        raise ConfigError([f"{file}: values are nested too deep; at most {_DEEPEST} levels are allowed"]) from None
+        raise ConfigError([f"{place(1)}: nested too deep; at most {_DEEPEST} levels are allowed"]) from None
     if root is None:
-        return Document(None, file)
-    builder = _Builder(file, max(_FEWEST_VALUES, len(text)))
+        return None, {}
+    builder = _Builder(place, max(_FEWEST_VALUES, len(text)))
     data = builder.build(root, ())
     if builder.problems:
         raise ConfigError(builder.problems)
-    return Document(data, file, builder.lines)
+    return data, builder.lines
 
 
 class _Builder:
     """Turns YAML nodes into plain data, and notes the lines and the defects on its way."""
 
-    def __init__(self, file: str, most_values: int) -> None:
-        self.file = file
+    def __init__(self, place: Callable[[int], str], most_values: int) -> None:
+        self.place = place
         self.most_values = most_values
         self.lines: dict[KeyPath, int] = {}
         self.problems: list[str] = []
@@ -220,41 +227,41 @@ class _Builder:
     def build(self, node: Node, path: KeyPath) -> Any:
         self.lines.setdefault(path, node.start_mark.line + 1)
         if len(path) > _DEEPEST:
-            raise ConfigError([self.place(node, path) + f"nested too deep; at most {_DEEPEST} levels are allowed"])
+            raise ConfigError([self.at(node, path) + f"nested too deep; at most {_DEEPEST} levels are allowed"])
         if len(self.lines) > self.most_values:
-            raise ConfigError([self.place(node, path) + "aliases repeat too much"])
+            raise ConfigError([self.at(node, path) + "aliases repeat too much"])
         kind = str(node.tag).removeprefix(_TAG)
         if isinstance(node, MappingNode) and kind == "map":
             return {key: self.build(value, (*path, key)) for key, value in self.pairs(node, path)}
         if isinstance(node, SequenceNode) and kind == "seq":
             return [self.build(item, (*path, position)) for position, item in enumerate(node.value)]
         if not isinstance(node, ScalarNode) or kind not in _SCALARS:
-            self.problems.append(self.place(node, path) + f"tags are not supported (got {node.tag})")
+            self.problems.append(self.at(node, path) + f"tags are not supported (got {node.tag})")
             return None
         try:
             return _SCALARS[kind](node.value)
         except ValueError:
-            self.problems.append(self.place(node, path) + f"not a value of the kind {kind} (got {show(node.value)})")
+            self.problems.append(self.at(node, path) + f"not a value of the kind {kind} (got {show(node.value)})")
             return None
 
     def pairs(self, node: MappingNode, path: KeyPath) -> Iterator[tuple[str, Node]]:
         """The keys and values of a mapping; a key is text, however it looks."""
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
-                self.problems.append(self.place(key, path) + "a key must be a single name or number")
+                self.problems.append(self.at(key, path) + "a key must be a single name or number")
                 continue
             at = (*path, key.value)
             if at in self.lines:
                 earlier = f"the key is given twice, first on line {self.lines[at]}"
-                self.problems.append(self.place(key, at) + earlier)
+                self.problems.append(self.at(key, at) + earlier)
                 continue
             self.lines[at] = key.start_mark.line + 1
             yield key.value, value
 
-    def place(self, node: Node, path: KeyPath) -> str:
-        """`file:line: dotted.key: `, the opening of a message about `node`."""
-        where = self.file if self.file.startswith(OVERRIDE) else f"{self.file}:{node.start_mark.line + 1}"
-        return f"{where}: {dotted(path)}: " if path else f"{where}: "
+    def at(self, node: Node, path: KeyPath) -> str:
+        """The opening of a message about `node`: its place and its key."""
+        place = self.place(node.start_mark.line + 1)
+        return f"{place}: {dotted(path)}: " if path else f"{place}: "
 
 
 def _bool(text: str) -> bool | str:

@@ -1,8 +1,8 @@
 """The referee: one replication of the model in plain Python, to hold the package's simulators against.
 
-Written from the description of a period alone, one unit at a time and without regard to speed. It
-shares no code with the package: of a `Network` it reads the plain fields of its nodes and links. By
-name in every dict: nodes; by position in `network.links`: links.
+Written from the description of a period alone, with loops and dicts and no regard for speed. It
+shares no code with the package: of a `Network` it reads plain fields only. In every dict nodes go by
+their name and links by their position in `network.links`.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ def echelon_position(network: Network, view: View) -> list[float]:
 
 
 def _start(network: Network) -> View:
+    """The state before the arrivals of period 0, of which the first slot of every pipeline is a part."""
     links = dict(enumerate(network.links))
     return {
         "on_hand": {node.name: node.initial_on_hand for node in network.nodes},
@@ -96,8 +97,7 @@ def _start(network: Network) -> View:
         "waiting": dict.fromkeys(links, 0.0),
         "owed": dict.fromkeys(links, 0.0),
         "pipeline": {
-            e: [(period, link.initial_in_transit) for period in range(1, link.lead_time + 1)]
-            for e, link in links.items()
+            e: [(period, link.initial_in_transit) for period in range(link.lead_time)] for e, link in links.items()
         },
     }
 

@@ -46,7 +46,7 @@ def check(records: list[Record], expected: dict[str, list[float]]) -> None:
 def test_serial_system_with_backorders_follows_the_trace_by_hand() -> None:
     network = Network(
         nodes=(
-            Node(name="depot", holding_cost=1, initial_on_hand=4),
+            Node(name="depot", holding_cost=1, initial_on_hand=2),
             Node(name="shop", holding_cost=2, stockout_cost=10, demand=SOME_DEMAND, initial_on_hand=3),
         ),
         links=(
@@ -54,11 +54,11 @@ def test_serial_system_with_backorders_follows_the_trace_by_hand() -> None:
             Link(source="depot", target="shop", lead_time=1, fixed_cost=3, transit_holding_cost=1),
         ),
     )
-    orders: Orders = [[3, 5], [0, 2], [2, 0], [0, 3], [0, 0], [0, 0]]
+    orders: Orders = [[5, 5], [0, 2], [2, 0], [0, 3], [0, 0], [0, 0]]
     demand: Demand = [{"shop": quantity} for quantity in (2, 4, 6, 1, 2, 0)]
-    # t=0: nothing arrives. The depot owes 5 and ships its 4; 1 stays owed. The shop sells 2 of 3.
-    #      Under way to the depot: 2 of the start and 3 new, all due at t=1.
-    #      Cost: shop 2*1, under way to the shop 1*4, units 0.5*3, fixed 3 = 10.5
+    # t=0: depot 2+2 = 4. It owes 5 and ships its 4; 1 stays owed. The shop sells 2 of 3.
+    #      Under way to the depot: the new 5, due at t=1.
+    #      Cost: shop 2*1, under way to the shop 1*4, units 0.5*5, fixed 3 = 11.5
     # t=1: depot 0+5, shop 1+4. Owed 1+2, shipped 3: depot 2. Shop 5-4.  Cost: 1*2 + 2*1 + 1*3 + fixed 3 = 10
     # t=2: shop 1+3 = 4. Asked 6: sells 4, 2 wait.                       Cost: 1*2 + units 0.5*2 + 10*2 = 23
     # t=3: depot 2+2 = 4, ships 3. Shop has nothing: 2+1 wait.           Cost: 1*1 + 1*3 + 10*3 + fixed 3 = 37
@@ -68,7 +68,7 @@ def test_serial_system_with_backorders_follows_the_trace_by_hand() -> None:
     check(
         records,
         {
-            "shipped 0": [3, 0, 2, 0, 0, 0],
+            "shipped 0": [5, 0, 2, 0, 0, 0],
             "shipped 1": [4, 3, 0, 3, 0, 0],
             "owed 0": [0, 0, 0, 0, 0, 0],
             "owed 1": [1, 0, 0, 0, 0, 0],
@@ -80,11 +80,14 @@ def test_serial_system_with_backorders_follows_the_trace_by_hand() -> None:
             "backorders shop": [0, 0, 2, 3, 2, 2],
             "lost shop": [0, 0, 0, 0, 0, 0],
             "stockout shop": [0, 0, 20, 30, 20, 20],
-            "unit 0": [1.5, 0, 1, 0, 0, 0],
+            "unit 0": [2.5, 0, 1, 0, 0, 0],
             "fixed 1": [3, 3, 0, 3, 0, 0],
         },
     )
-    assert [record["cost"] for record in records] == [10.5, 10, 23, 37, 21, 21]
+    assert [record["cost"] for record in records] == [11.5, 10, 23, 37, 21, 21]
+    # At the review of t=0: depot 4, of which 2 have just arrived; shop 3; nothing under way; echelon of the depot 4+3.
+    assert inventory_position(network, views[0]) == [4, 3]
+    assert echelon_position(network, views[0]) == [7, 3]
     # At the review of t=1: depot 5 less 1 owed; shop 5 and 1 owed to it; echelon of the depot 4+6.
     assert inventory_position(network, views[1]) == [4, 6]
     assert echelon_position(network, views[1]) == [10, 6]
@@ -95,37 +98,46 @@ def test_serial_system_with_backorders_follows_the_trace_by_hand() -> None:
 
 def test_lost_sales_outlet_with_lead_time_two_follows_the_trace_by_hand() -> None:
     shop = Node(
-        name="shop", holding_cost=1, stockout_rule="lost_sales", stockout_cost=4, demand=SOME_DEMAND, initial_on_hand=3
+        name="shop", holding_cost=1, stockout_rule="lost_sales", stockout_cost=4, demand=SOME_DEMAND, initial_on_hand=1
     )
     network = Network(nodes=(shop,), links=(Link(target="shop", lead_time=2, initial_in_transit=2),))
     orders: Orders = [[4], [0], [1], [0], [0]]
     demand: Demand = [{"shop": quantity} for quantity in (5, 1, 2, 6, 0)]
-    # t=0: 3 of 5 sold, 2 lost. Under way: 2 due at t=1, 2 due at t=2, the new 4 due at t=2.  Cost: 4*2
-    # t=1: 0+2 -1 = 1.      Under way: 6.                                                    Cost: 1*1
-    # t=2: 1+2+4 -2 = 5.    Under way: the new 1.                                            Cost: 1*5
-    # t=3: 5 of 6 sold, 1 lost. The 1 is due at t=4.                                         Cost: 4*1
-    # t=4: 0+1.                                                                              Cost: 1*1
+    # t=0: 1+2 = 3. 3 of 5 sold, 2 lost. Under way: 2 due at t=1, the new 4 due at t=2.  Cost: 4*2
+    # t=1: 0+2 -1 = 1.                   Under way: 4.                                   Cost: 1*1
+    # t=2: 1+4 -2 = 3.                   Under way: the new 1.                           Cost: 1*3
+    # t=3: 3 of 6 sold, 3 lost.          The 1 is due at t=4.                            Cost: 4*3
+    # t=4: 0+1.                                                                          Cost: 1*1
     views, records = run(network, orders, demand)
     check(
         records,
         {
-            "on_hand shop": [0, 1, 5, 0, 1],
-            "pipeline 0": [8, 6, 1, 1, 0],
-            "sold shop": [3, 1, 2, 5, 0],
-            "lost shop": [2, 0, 0, 1, 0],
+            "on_hand shop": [0, 1, 3, 0, 1],
+            "pipeline 0": [6, 4, 1, 1, 0],
+            "sold shop": [3, 1, 2, 3, 0],
+            "lost shop": [2, 0, 0, 3, 0],
             "backorders shop": [0, 0, 0, 0, 0],
         },
     )
-    assert [record["cost"] for record in records] == [8, 1, 5, 4, 1]
+    assert [record["cost"] for record in records] == [8, 1, 3, 12, 1]
     assert [view["pipeline"][0] for view in views] == [
-        [(1, 2), (2, 2)],
-        [(2, 2), (2, 4)],
+        [(1, 2)],
+        [(2, 4)],
         [(3, 0)],
         [(4, 1)],
         [(5, 0)],
     ]
-    # t=1: 2 on hand, 6 under way.   t=2: 7 on hand, nothing under way before the order.
-    assert [inventory_position(network, view) for view in views] == [[7], [8], [7], [6], [1]]
+    # t=0: 3 on hand, 2 under way.   t=1: 2 on hand, 4 under way.   t=2: 5 on hand, nothing under way before the order.
+    assert [inventory_position(network, view) for view in views] == [[5], [6], [5], [4], [1]]
+
+
+@pytest.mark.parametrize("lead_time", [0, 1, 2, 5])
+def test_orders_of_the_size_of_what_starts_in_transit_keep_the_flow_steady(lead_time: int) -> None:
+    # 1 on hand at the start; 4 arrive and 4 are sold in every period, and 4 are due in each period of the lead time.
+    shop = Node(name="shop", demand=SOME_DEMAND, initial_on_hand=1)
+    network = Network(nodes=(shop,), links=(Link(target="shop", lead_time=lead_time, initial_in_transit=4),))
+    _, records = run(network, [[4]] * 8, [{"shop": 4}] * 8)
+    check(records, {"on_hand shop": [1] * 8, "sold shop": [4] * 8, "pipeline 0": [4 * lead_time] * 8})
 
 
 def warehouse(*, allocation: str, priorities: tuple[int, int, int] = (0, 0, 0), **extra: Any) -> Network:
@@ -188,7 +200,7 @@ def test_assembly_keeps_unmatched_components_waiting_as_in_the_trace_by_hand() -
     network = Network(
         nodes=(
             Node(name="part", holding_cost=1, initial_on_hand=6),
-            Node(name="plant", holding_cost=3, stockout_cost=9, demand=SOME_DEMAND, initial_on_hand=1),
+            Node(name="plant", holding_cost=3, stockout_cost=9, demand=SOME_DEMAND),
         ),
         links=(
             Link(target="part"),
@@ -196,40 +208,40 @@ def test_assembly_keeps_unmatched_components_waiting_as_in_the_trace_by_hand() -
             Link(target="plant", lead_time=2, transit_holding_cost=0.25, initial_in_transit=1),
         ),
     )
-    orders: Orders = [[0, 4, 3], [1, 5, 0], [0, 0, 2], [2, 0, 0], [0, 0, 0]]
+    orders: Orders = [[0, 4, 4], [1, 5, 0], [0, 0, 2], [2, 0, 0], [0, 0, 0]]
     demand: Demand = [{"plant": quantity} for quantity in (2, 0, 3, 1, 0)]
-    # t=0: part ships 4 of 6. Under way: 2+4 parts due t=1; of the other 1 due t=1, 1+3 due t=2.
-    #      Plant sells its 1, 1 waits.                    Cost: 1*2 + 0.5*6 + 0.25*5 + 9*1 = 15.25
-    # t=1: 6 parts and 1 other arrive: 1 set, 5 parts wait. One part comes at once, so the part node has 3
-    #      for the 5 ordered; 2 stay owed. The set serves the backorder.     Cost: 0.5*(3+5) + 0.25*4 = 5
-    # t=2: 3 parts and 4 others arrive: 5+3 parts, 4 sets, 4 parts wait. The part node is empty.
-    #      Plant sells 3 of 4.                            Cost: 3*1 + 0.5*4 + 0.25*2 = 5.5
+    # t=0: 2 parts and 1 other arrive: 1 set, 1 part waits. Part ships 4 of 6, due t=1; of the other 1 is due t=1,
+    #      the new 4 t=2. Plant sells the set, 1 asked for waits.  Cost: 1*2 + 0.5*(4+1) + 0.25*5 + 9*1 = 14.75
+    # t=1: 4 parts and 1 other arrive: 1+4 parts, 1 set, 4 parts wait. One part comes at once, so the part node
+    #      has 3 for the 5 ordered; 2 stay owed. The set serves the backorder.  Cost: 0.5*(3+4) + 0.25*4 = 4.5
+    # t=2: 3 parts and 4 others arrive: 4+3 parts, 4 sets, 3 parts wait. The part node is empty.
+    #      Plant sells 3 of 4.                            Cost: 3*1 + 0.5*3 + 0.25*2 = 5
     # t=3: nothing arrives. 2 parts come and go at once to the 2 owed. Plant sells 1.
-    #                                                     Cost: 0.5*(2+4) + 0.25*2 = 3.5
-    # t=4: 2 parts and 2 others arrive: 2 sets, 4 parts wait.      Cost: 3*2 + 0.5*4 = 8
+    #                                                     Cost: 0.5*(2+3) + 0.25*2 = 3
+    # t=4: 2 parts and 2 others arrive: 3+2 parts, 2 sets, 3 parts wait.   Cost: 3*2 + 0.5*3 = 7.5
     views, records = run(network, orders, demand)
     check(
         records,
         {
             "shipped 0": [0, 1, 0, 2, 0],
             "shipped 1": [4, 3, 0, 2, 0],
-            "shipped 2": [3, 0, 2, 0, 0],
+            "shipped 2": [4, 0, 2, 0, 0],
             "owed 1": [0, 2, 2, 0, 0],
-            "pipeline 1": [6, 3, 0, 2, 0],
+            "pipeline 1": [4, 3, 0, 2, 0],
             "pipeline 2": [5, 4, 2, 2, 0],
-            "waiting 1": [0, 5, 4, 4, 4],
+            "waiting 1": [1, 4, 3, 3, 3],
             "waiting 2": [0, 0, 0, 0, 0],
             "on_hand part": [2, 0, 0, 0, 0],
             "on_hand plant": [0, 0, 1, 0, 2],
             "backorders plant": [1, 0, 0, 0, 0],
-            "transit_holding 1": [3, 4, 2, 3, 2],
+            "transit_holding 1": [2.5, 3.5, 1.5, 2.5, 1.5],
             "transit_holding 2": [1.25, 1, 0.5, 0.5, 0],
         },
     )
-    assert [record["cost"] for record in records] == [15.25, 5, 5.5, 3.5, 8]
-    # At the review of t=2: part 0 less 2 owed; plant 4 with 4 parts waiting and 2 owed; the other link 4 only.
-    assert inventory_position(network, views[2]) == [-2, 10, 4]
-    assert echelon_position(network, views[2]) == [8, 10, 4]
+    assert [record["cost"] for record in records] == [14.75, 4.5, 5, 3, 7.5]
+    # At the review of t=2: part 0 less 2 owed; plant 4 with 3 parts waiting and 2 owed; the other link 4 only.
+    assert inventory_position(network, views[2]) == [-2, 9, 4]
+    assert echelon_position(network, views[2]) == [7, 9, 4]
 
 
 def test_an_order_over_lead_times_of_zero_serves_the_demand_of_its_own_period() -> None:
@@ -301,7 +313,7 @@ def test_a_pipeline_holds_what_was_shipped_in_the_last_periods_of_its_lead_time(
     for period, record in enumerate(records):
         for e, link in enumerate(trial.network.links):
             recent = sum(r["shipped"][e] for r in records[max(0, period + 1 - link.lead_time) : period + 1])
-            started = link.initial_in_transit * max(0, link.lead_time - period)
+            started = link.initial_in_transit * max(0, link.lead_time - 1 - period)
             assert record["pipeline"][e] == pytest.approx(started + (recent if link.lead_time else 0), abs=1e-9)
 
 

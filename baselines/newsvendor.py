@@ -1,0 +1,104 @@
+"""The newsvendor: how much stock to have before a random demand, at a single location.
+
+Symbols and equations are those of Snyder & Shen, *Fundamentals of Supply Chain Theory* (2nd ed.,
+2019), sections 4.3 and 4.4. The same formula gives the optimal base-stock level of a location that
+is reviewed every period, backorders its shortages and pays no fixed cost to order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from echelon.baselines.lead_time_demand import LeadTimeDemand, lead_time_demand
+from echelon.envs.demand import Law
+from echelon.envs.errors import MethodError
+
+
+@dataclass(frozen=True)
+class NewsvendorResult:
+    """A base-stock level (units) and its expected holding and stockout cost per period."""
+
+    level: float
+    cost: float
+    critical_ratio: float
+
+
+@dataclass(frozen=True)
+class NewsvendorProfit:
+    """An order quantity (units) and its expected profit over the one selling season."""
+
+    level: float
+    profit: float
+    critical_ratio: float
+
+
+def newsvendor(
+    *,
+    demand: Law,
+    holding_cost: float,
+    stockout_cost: float,
+    lead_time: float = 0,
+    level: float | None = None,
+) -> NewsvendorResult:
+    """The base-stock level S that minimises expected holding and stockout cost per period.
+
+    ``g(S) = h E[(S - D)+] + p E[(D - S)+]`` with ``h`` the holding cost and ``p`` the stockout cost
+    per unit and period. It is least at the smallest ``S`` with ``F(S) >= p / (p + h)``, the critical
+    ratio; for demand in whole units that is a whole number.
+
+    Under periodic review the level must cover the demand ``D`` of ``lead_time + 1`` periods: that of
+    the lead time and that of the period at whose end costs are charged. `level` prices a given level
+    instead of the best one. Normal demand is not truncated at 0 here, see `lead_time_demand`.
+
+    >>> from echelon.envs.demand import Normal
+    >>> best = newsvendor(demand=Normal(mean=50, sd=8), holding_cost=0.18, stockout_cost=0.70)
+    >>> round(best.level, 2), round(best.cost, 3)
+    (56.6, 1.998)
+    """
+    require_positive("holding_cost", holding_cost)
+    require_positive("stockout_cost", stockout_cost)
+    ratio = stockout_cost / (stockout_cost + holding_cost)
+    total = lead_time_demand(demand, _at_least_zero("lead_time", lead_time) + 1)
+    best = total.quantile(ratio) if level is None else level
+    return NewsvendorResult(best, _cost(total, best, holding_cost, stockout_cost), ratio)
+
+
+def newsvendor_profit(
+    *,
+    demand: Law,
+    revenue: float,
+    purchase_cost: float,
+    salvage_value: float = 0.0,
+    level: float | None = None,
+) -> NewsvendorProfit:
+    """The order quantity that maximises expected profit when there is one chance to order.
+
+    Each unit costs ``c``, sells for ``r`` and, if left over, brings ``v``; all demand is that of one
+    period. A unit too many costs ``h = c - v``, a unit too few ``p = r - c``, so that the profit is
+    ``(r - c) E[D] - g(S)`` with the newsvendor's ``g``, and the critical ratio is
+    ``(r - c) / (r - v)``. A disposal cost is a negative salvage value.
+    """
+    if not salvage_value < purchase_cost:
+        raise MethodError(f"salvage_value must be below purchase_cost = {purchase_cost:g}, got {salvage_value:g}")
+    if not revenue > purchase_cost:
+        raise MethodError(f"revenue must be above purchase_cost = {purchase_cost:g}, got {revenue:g}")
+    margin = revenue - purchase_cost
+    best = newsvendor(demand=demand, holding_cost=purchase_cost - salvage_value, stockout_cost=margin, level=level)
+    profit = margin * lead_time_demand(demand, 1).mean - best.cost
+    return NewsvendorProfit(best.level, profit, best.critical_ratio)
+
+
+def require_positive(key: str, value: float) -> None:
+    """Raise `MethodError` unless the number is finite and greater than 0."""
+    if not 0 < value < float("inf"):
+        raise MethodError(f"{key} must be a finite number greater than 0, got {value:g}")
+
+
+def _at_least_zero(key: str, value: float) -> float:
+    if not 0 <= value < float("inf"):
+        raise MethodError(f"{key} must be a finite number of at least 0, got {value:g}")
+    return value
+
+
+def _cost(total: LeadTimeDemand, level: float, holding_cost: float, stockout_cost: float) -> float:
+    return float(holding_cost * total.excess(level) + stockout_cost * total.shortage(level))

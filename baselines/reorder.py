@@ -1,0 +1,58 @@
+"""(s, S) policies, called Min/Max in practice: at or below s, order up to S.
+
+With a fixed cost per order they are optimal at a single location with backorders (Scarf 1960).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from echelon.baselines.base_stock import starting_levels
+from echelon.baselines.plan import Plan
+from echelon.baselines.search import tune, tuning_scenarios
+from echelon.envs.arrays import network_arrays
+from echelon.envs.codec import Codec
+from echelon.envs.errors import MethodError
+from echelon.envs.policy import OrderUpTo, Position, order_up_to
+from echelon.envs.problem import Problem
+from echelon.envs.scenarios import Scenarios
+
+SCARF = "H. Scarf, The optimality of (S, s) policies in the dynamic inventory problem, 1960"
+
+
+def min_max(
+    problem: Problem,
+    *,
+    reorder: Sequence[float] | None = None,
+    up_to: Sequence[float] | None = None,
+    position: Position = "installation",
+    scenarios: Scenarios | None = None,
+    seed: int = 0,
+) -> Plan:
+    """(s, S) levels [E] on the inventory position, tuned on `scenarios` unless both are given."""
+    if (reorder is None) != (up_to is None):
+        raise MethodError("reorder and up_to must be given together, or both left to be tuned")
+    links = len(problem.network.links)
+
+    def build(parameters: Sequence[float]) -> OrderUpTo:
+        points = np.asarray(parameters[:links])
+        return order_up_to(problem.network, points + parameters[links:], reorder=points, position=position)
+
+    if reorder is None or up_to is None:
+        start, spread = starting_levels(problem, position)
+        lot = economic_lot(problem)
+        common = scenarios or tuning_scenarios(problem, seed=seed)
+        best = tune(problem, build, start=[*start, *lot], step=[*spread / 2, *np.maximum(lot / 4, 1)], scenarios=common)
+        reorder, up_to = best[:links], [s + q for s, q in zip(best[:links], best[links:], strict=True)]
+    policy = order_up_to(problem.network, up_to, reorder=reorder, position=position)
+    return Plan(policy, {"reorder": list(reorder), "up_to": list(up_to), "position": position}, citation=SCARF)
+
+
+def economic_lot(problem: Problem) -> np.ndarray:
+    """[E] the economic order quantity sqrt(2 K D / h) of each link (Harris 1913), 0 without a fixed cost."""
+    arrays = network_arrays(problem.network)
+    flow = Codec(problem.network).flow[arrays.target]
+    holding = np.maximum(arrays.holding_cost[arrays.target], 1e-3)
+    return np.asarray(np.sqrt(2 * arrays.fixed_cost * flow / holding))

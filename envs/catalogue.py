@@ -1,0 +1,309 @@
+"""The catalogue: problems by id, with the paper they come from and what is known about their best cost.
+
+One dictionary feeds the configs, the command line and the Gymnasium ids.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from echelon.envs.demand import Law, as_law
+from echelon.envs.errors import ConfigError, nearest
+from echelon.envs.network import OUTSIDE, Link, Network, Node
+from echelon.envs.problem import Problem, Reference
+
+DemandSpec = str | Mapping[str, Any] | Law
+StockoutRule = Literal["backorder", "lost_sales"]
+
+ZIPKIN = "P. Zipkin, Old and new methods for lost-sales inventory systems, Operations Research 56(5), 2008"
+CLARK_SCARF = (
+    "A. J. Clark and H. Scarf, Optimal policies for a multi-echelon inventory problem, Management Science 6(4), 1960"
+)
+KAYNOV = "I. Kaynov et al., Deep reinforcement learning for one-warehouse multi-retailer inventory management, IJPE 267, 2024"
+STERMAN = "J. D. Sterman, Modeling managerial behavior: misperceptions of feedback, Management Science 35(3), 1989"
+
+LOST_SALES_OPTIMA: dict[str, dict[tuple[int, float], float]] = {
+    "poisson": {
+        (1, 4): 4.04071, (1, 9): 5.43822, (1, 19): 6.67575, (1, 39): 7.83594,
+        (2, 4): 4.39529, (2, 9): 6.09364, (2, 19): 7.66442, (2, 39): 9.10638,
+        (3, 4): 4.59872, (3, 9): 6.53137, (3, 19): 8.36251, (3, 39): 10.03847,
+        (4, 4): 4.72852, (4, 9): 6.83595, (4, 19): 8.88718, (4, 39): 10.79441,
+        (5, 4): 4.81390, (5, 9): 7.05802, (5, 19): 9.30505, (5, 39): 11.42216,
+        (6, 4): 4.87251, (6, 9): 7.22896, (6, 19): 9.64787, (6, 39): 11.94880,
+    },
+    "geometric": {
+        (1, 4): 9.8175, (1, 19): 19.2179, (1, 39): 23.8657,
+        (2, 9): 15.5029, (2, 19): 20.8906,
+        (3, 4): 10.4667, (3, 9): 16.1367, (3, 39): 27.9635,
+    },
+}  # fmt: skip
+"""Average cost per period by (lead time, stockout cost): mean 5, holding cost 1, by value iteration."""
+
+
+def lost_sales(
+    *,
+    lead_time: int = 4,
+    holding_cost: float = 1.0,
+    stockout_cost: float = 4.0,
+    demand: DemandSpec = "poisson",
+    demand_mean: float = 5.0,
+    periods: int = 1_100,
+    warm_up: int = 100,
+) -> Problem:
+    """One location with a lead time, whose customers do not wait (Zipkin 2008)."""
+    law = as_law(demand, demand_mean)
+    flow = round(law.mean_demand)
+    node = Node(
+        name="store",
+        holding_cost=holding_cost,
+        stockout_cost=stockout_cost,
+        stockout_rule="lost_sales",
+        demand=law,
+        initial_on_hand=flow,
+    )
+    link = Link(target="store", lead_time=lead_time, initial_in_transit=flow)
+    network = Network.from_dict({"name": "lost_sales", "nodes": [node], "links": [link]})
+    return Problem(
+        name="echelon/LostSales-v0",
+        network=network,
+        periods=periods,
+        warm_up=warm_up,
+        reference=_lost_sales_reference(law, lead_time, holding_cost, stockout_cost),
+        citation=ZIPKIN,
+    )
+
+
+def _lost_sales_reference(law: Law, lead_time: int, holding_cost: float, stockout_cost: float) -> Reference | None:
+    """The optimum scales with the holding cost."""
+    if law.mean_demand != 5 or not law.stationary or holding_cost <= 0:
+        return None
+    optima = LOST_SALES_OPTIMA.get(str(getattr(law, "law", "")), {})
+    value = optima.get((lead_time, stockout_cost / holding_cost))
+    return (
+        value
+        and Reference(value * holding_cost, "optimal", "relative value iteration; test bed of Zipkin (2008)")
+        or None
+    )
+
+
+def serial(
+    *,
+    lead_time: int | Sequence[int] = (1, 1, 1, 1),
+    holding_cost: Sequence[float] = (1.0, 2.0, 3.0, 4.0),
+    stockout_cost: float = 40.0,
+    demand: DemandSpec = "poisson",
+    demand_mean: float = 5.0,
+    periods: int = 1_100,
+    warm_up: int = 100,
+) -> Problem:
+    """Stages in a row, the first one fed from outside, the last one facing customers who wait (Clark and Scarf 1960).
+
+    Lists go from the first stage to the customers. Units in transit are charged the holding cost of
+    the stage that shipped them.
+    """
+    return _serial(
+        "echelon/Serial-v0",
+        CLARK_SCARF,
+        lead_time,
+        holding_cost,
+        stockout_cost,
+        as_law(demand, demand_mean),
+        periods,
+        warm_up,
+    )
+
+
+def beer_game(
+    *,
+    lead_time: int | Sequence[int] = 2,
+    holding_cost: Sequence[float] = (0.5, 0.5, 0.5, 0.5),
+    stockout_cost: float = 1.0,
+    demand: DemandSpec = {"law": "deterministic", "values": (4, 4, 4, 4, 8)},  # noqa: B006 (never changed)
+    demand_mean: float | None = None,
+    periods: int = 50,
+    warm_up: int = 0,
+) -> Problem:
+    """Factory, distributor, wholesaler and retailer (Sterman 1989): demand steps from 4 to 8 cases a week.
+
+    Orders reach the supplier at once; only the retailer's backlog is charged. Every stage starts with
+    12 cases on hand and 4 in every week of its pipeline.
+    """
+    law = as_law(demand, demand_mean)
+    problem = _serial("echelon/BeerGame-v0", STERMAN, lead_time, holding_cost, stockout_cost, law, periods, warm_up)
+    names = ("factory", "distributor", "wholesaler", "retailer") if len(holding_cost) == 4 else None
+    return _restocked(problem, on_hand=12.0, in_transit=4.0, names=names)
+
+
+def one_warehouse(
+    *,
+    retailers: int = 3,
+    warehouse_lead_time: int = 2,
+    lead_time: int | Sequence[int] = 1,
+    warehouse_holding_cost: float = 0.5,
+    holding_cost: float | Sequence[float] = 1.0,
+    stockout_cost: float | Sequence[float] = 9.0,
+    stockout_rule: StockoutRule = "backorder",
+    allocation: Literal["proportional", "priority"] = "proportional",
+    demand: DemandSpec | Sequence[DemandSpec] = "poisson",
+    demand_mean: float = 3.0,
+    periods: int = 1_100,
+    warm_up: int = 100,
+) -> Problem:
+    """One warehouse that supplies several retailers. A list holds one value per retailer."""
+    laws = [as_law(d, demand_mean) for d in _each(demand, retailers, "demand")]
+    lead_times = _each(lead_time, retailers, "lead_time")
+    holding = _each(holding_cost, retailers, "holding_cost")
+    stockout = _each(stockout_cost, retailers, "stockout_cost")
+    flows = [round(law.mean_demand) for law in laws]
+    nodes = [
+        Node(name="warehouse", holding_cost=warehouse_holding_cost, allocation=allocation, initial_on_hand=sum(flows))
+    ]
+    links = [Link(target="warehouse", lead_time=warehouse_lead_time, initial_in_transit=sum(flows))]
+    for i in range(retailers):
+        nodes.append(
+            Node(
+                name=f"retailer_{i + 1}",
+                holding_cost=holding[i],
+                stockout_cost=stockout[i],
+                stockout_rule=stockout_rule,
+                demand=laws[i],
+                initial_on_hand=2 * flows[i],
+            )
+        )
+        links.append(
+            Link(source="warehouse", target=nodes[-1].name, lead_time=lead_times[i], initial_in_transit=flows[i])
+        )
+    network = Network.from_dict({"name": "one_warehouse", "nodes": nodes, "links": links})
+    return Problem("echelon/OneWarehouse-v0", network, periods=periods, warm_up=warm_up, citation=KAYNOV)
+
+
+def network_problem(
+    *,
+    path: str | Path | None = None,
+    network: Network | Mapping[str, Any] | None = None,
+    periods: int = 1_100,
+    warm_up: int = 100,
+    discount: float = 1.0,
+) -> Problem:
+    """Any network, from a YAML file or given as data; without either, a plant with two components and two stores."""
+    if path is not None and network is not None:
+        raise ConfigError(["give either path or network, not both"])
+    if path is not None:
+        described = Network.from_yaml(path)
+    elif network is None:
+        described = _example_network()
+    else:
+        described = network if isinstance(network, Network) else Network.from_dict(network)
+    return Problem("echelon/Network-v0", described, periods, 0 if discount < 1 else warm_up, discount)
+
+
+PROBLEMS: dict[str, Callable[..., Problem]] = {
+    "echelon/LostSales-v0": lost_sales,
+    "echelon/Serial-v0": serial,
+    "echelon/BeerGame-v0": beer_game,
+    "echelon/OneWarehouse-v0": one_warehouse,
+    "echelon/Network-v0": network_problem,
+}
+
+
+def make_problem(problem_id: str, **parameters: Any) -> Problem:
+    """A problem of the catalogue. Raises `ConfigError` for an unknown id or parameter."""
+    if problem_id not in PROBLEMS:
+        raise ConfigError([f"unknown problem {problem_id!r}{nearest(problem_id, PROBLEMS)}"])
+    builder = PROBLEMS[problem_id]
+    known = inspect.signature(builder).parameters
+    unknown = [name for name in parameters if name not in known]
+    if unknown:
+        raise ConfigError([f"{problem_id}: unknown parameter {name!r}{nearest(name, known)}" for name in unknown])
+    return replace(builder(**parameters), parameters=dict(parameters))
+
+
+def _serial(
+    name: str,
+    citation: str,
+    lead_time: int | Sequence[int],
+    holding_cost: Sequence[float],
+    stockout_cost: float,
+    law: Law,
+    periods: int,
+    warm_up: int,
+) -> Problem:
+    stages = len(holding_cost)
+    lead_times = _each(lead_time, stages, "lead_time")
+    names = [f"stage_{i + 1}" for i in range(stages)]
+    flow = round(law.mean_demand)
+    nodes = [Node(name=n, holding_cost=h, initial_on_hand=flow) for n, h in zip(names, holding_cost, strict=True)]
+    nodes[-1] = nodes[-1].model_copy(
+        update={"demand": law, "stockout_cost": stockout_cost, "initial_on_hand": 2.0 * flow}
+    )
+    links = [
+        Link(
+            source=names[i - 1] if i else OUTSIDE,
+            target=names[i],
+            lead_time=lead_times[i],
+            transit_holding_cost=holding_cost[i - 1] if i else 0.0,
+            initial_in_transit=flow,
+        )
+        for i in range(stages)
+    ]
+    network = Network.from_dict({"name": name.split("/")[1], "nodes": nodes, "links": links})
+    return Problem(name, network, periods=periods, warm_up=warm_up, citation=citation)
+
+
+def _restocked(problem: Problem, *, on_hand: float, in_transit: float, names: Sequence[str] | None) -> Problem:
+    """The same problem with other stock at the start, and other names for its nodes."""
+    old = [node.name for node in problem.network.nodes]
+    renamed = dict(zip(old, names or old, strict=True)) | {OUTSIDE: OUTSIDE}
+    nodes = [n.model_copy(update={"name": renamed[n.name], "initial_on_hand": on_hand}) for n in problem.network.nodes]
+    links = [
+        x.model_copy(
+            update={"source": renamed[x.source], "target": renamed[x.target], "initial_in_transit": in_transit}
+        )
+        for x in problem.network.links
+    ]
+    return replace(problem, network=Network.from_dict({"name": problem.network.name, "nodes": nodes, "links": links}))
+
+
+def _each(value: Any, count: int, name: str) -> list[Any]:
+    """One value per member: a single value is repeated, a list must have the right length."""
+    if isinstance(value, str | Mapping | Law) or not isinstance(value, Sequence):
+        return [value] * count
+    if len(value) != count:
+        raise ConfigError([f"{name} must be one value or {count} (got {len(value)})"])
+    return list(value)
+
+
+def _example_network() -> Network:
+    """A plant that assembles two components and supplies two stores."""
+    return Network.from_dict(
+        {
+            "name": "assembly_and_stores",
+            "nodes": [
+                {"name": "part_a", "holding_cost": 0.2, "initial_on_hand": 8},
+                {"name": "part_b", "holding_cost": 0.3, "initial_on_hand": 8},
+                {"name": "plant", "holding_cost": 1.0, "initial_on_hand": 8},
+                *(
+                    {
+                        "name": f"store_{i}",
+                        "holding_cost": 1.5,
+                        "stockout_cost": 20.0,
+                        "initial_on_hand": 8,
+                        "demand": {"law": "poisson", "mean": 4.0},
+                    }
+                    for i in (1, 2)
+                ),
+            ],
+            "links": [
+                {"target": "part_a", "lead_time": 3, "initial_in_transit": 8},
+                {"target": "part_b", "lead_time": 1, "initial_in_transit": 8},
+                {"source": "part_a", "target": "plant", "lead_time": 1, "initial_in_transit": 8},
+                {"source": "part_b", "target": "plant", "lead_time": 1, "initial_in_transit": 8},
+                {"source": "plant", "target": "store_1", "lead_time": 1, "initial_in_transit": 4},
+                {"source": "plant", "target": "store_2", "lead_time": 2, "initial_in_transit": 4},
+            ],
+        }
+    )

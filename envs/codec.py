@@ -1,0 +1,187 @@
+"""The codec: states to observation vectors, action vectors to orders, costs to rewards.
+
+It is the only place where the layout of vectors is known. All scales are constants of the network,
+so nothing has to be learned, saved or restored with a policy.
+
+* **Observation**, float32 [B, D], in periods of mean demand: the net stock of every node (on hand
+  less customers' backorders), the slots of every pipeline, nearest arrival first, what every internal
+  link owes, the components that wait at every plant, and for demand that changes over time the phase
+  of the season. Values are clipped to +-`OBSERVATION_BOUND`.
+* **Action**, one number per link. `decision="orders"`: the order itself, from 0 to `order_limit`.
+  `decision="levels"`: an echelon base-stock level, from 0 to `level_limit`, up to which is ordered.
+  Continuous actions are in [-1, 1] and mapped linearly; discrete ones count whole units (in steps, if
+  the range is long).
+* **Reward**: minus the cost of the period divided by `cost_scale`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from echelon.envs.arrays import NetworkArrays, network_arrays
+from echelon.envs.dynamics import State, cascade_sum
+from echelon.envs.network import Network
+
+Floats = NDArray[np.float64]
+Decision = Literal["orders", "levels"]
+ActionKind = Literal["continuous", "discrete"]
+
+OBSERVATION_BOUND = 1_000.0
+DISCRETE_CHOICES = 64
+"""Most choices that a discrete action offers per link; a longer range is counted in equal steps."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Observations, actions and rewards of a network."""
+
+    network: Network
+    decision: Decision = "orders"
+    action: ActionKind = "continuous"
+
+    def __post_init__(self) -> None:
+        if self.decision not in ("orders", "levels"):
+            raise ValueError(f"decision must be 'orders' or 'levels' (got {self.decision!r})")
+        if self.action not in ("continuous", "discrete"):
+            raise ValueError(f"action must be 'continuous' or 'discrete' (got {self.action!r})")
+
+    @cached_property
+    def arrays(self) -> NetworkArrays:
+        """The network's tables."""
+        return network_arrays(self.network)
+
+    @cached_property
+    def flow(self) -> Floats:
+        """[N] mean demand per period through each node, at least a hundredth of the largest."""
+        flow = np.asarray(self.network.mean_flow)
+        return np.maximum(flow, 0.01 * max(flow.max(), 1e-6))
+
+    @cached_property
+    def flow_sd(self) -> Floats:
+        """[N] standard deviation of the demand per period that passes through each node."""
+        outlets = [(node.demand.moments()[1] ** 2 if node.demand else 0.0) for node in self.network.nodes]
+        own = np.asarray([outlets])[:, self.arrays.target]
+        variance = np.zeros(len(self.network.nodes))
+        variance[self.arrays.target] = cascade_sum(own, self.arrays)[0]
+        return np.sqrt(variance)
+
+    @cached_property
+    def order_limit(self) -> Floats:
+        """[E] the largest order: mean plus four standard deviations of a period's demand, at least twice the mean."""
+        mean, sd = self.flow[self.arrays.target], self.flow_sd[self.arrays.target]
+        return np.ceil(np.maximum(mean + 4 * sd, 2 * mean))
+
+    @cached_property
+    def level_limit(self) -> Floats:
+        """[E] the largest echelon level: twice the mean plus four standard deviations of echelon lead-time demand."""
+        cover = self._echelon_cover
+        mean, sd = self.flow[self.arrays.target], self.flow_sd[self.arrays.target]
+        return np.ceil(2 * mean * cover + 4 * sd * np.sqrt(cover))
+
+    @cached_property
+    def _echelon_cover(self) -> Floats:
+        """[E] periods from an order until the end of the period in which customers can be served from it."""
+        lead_time, arrays = self.arrays.lead_time.astype(np.float64), self.arrays
+        below = np.zeros(len(lead_time))
+        for e in arrays.downstream_first:
+            following = [f for f in arrays.out_links[arrays.target[e]] if f < len(below)]
+            below[e] = lead_time[e] + max((below[f] for f in following), default=0.0)
+        return below + 1
+
+    @cached_property
+    def cost_scale(self) -> float:
+        """Money: what it costs to be short of, or to hold, one period's demand at the dearest outlet rates."""
+        arrays = self.arrays
+        rates = np.maximum(arrays.holding_cost[arrays.outlet], 0.1 * arrays.stockout_cost)
+        scale = float((rates * self.flow[arrays.outlet]).sum())
+        return scale if scale > 0 else 1.0
+
+    @cached_property
+    def _seasonal(self) -> int:
+        """Length of the season, 0 for demand that does not change over time."""
+        lengths = [len(law.seasonal) for law in self.network.laws if not law.stationary]
+        return max(lengths, default=0)
+
+    @cached_property
+    def _slots(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Links and slots of the pipelines that are observed."""
+        links, slots = np.nonzero(np.arange(self.arrays.slots) < self.arrays.lead_time[:, None])
+        return links, slots
+
+    @cached_property
+    def _internal(self) -> NDArray[np.intp]:
+        return np.flatnonzero(~self.arrays.from_outside)
+
+    @cached_property
+    def _of_plants(self) -> NDArray[np.intp]:
+        """Links into nodes with several components."""
+        plants = (self.arrays.in_links < len(self.arrays.target)).sum(axis=1) > 1
+        return np.flatnonzero(plants[self.arrays.target])
+
+    @cached_property
+    def observation_space(self) -> spaces.Box:
+        """Box [D]."""
+        size = len(self.flow) + len(self._slots[0]) + len(self._internal) + len(self._of_plants)
+        size += 2 if self._seasonal else 0
+        return spaces.Box(-OBSERVATION_BOUND, OBSERVATION_BOUND, (size,), np.float32)
+
+    @cached_property
+    def action_space(self) -> spaces.Space[Any]:
+        """Box [E] in [-1, 1]; Discrete for one link, MultiDiscrete [E] for several."""
+        if self.action == "continuous":
+            return spaces.Box(-1.0, 1.0, (len(self.network.links),), np.float32)
+        choices = self._choices
+        return spaces.Discrete(int(choices[0])) if len(choices) == 1 else spaces.MultiDiscrete(choices)
+
+    @cached_property
+    def _limit(self) -> Floats:
+        return self.order_limit if self.decision == "orders" else self.level_limit
+
+    @cached_property
+    def _stride(self) -> Floats:
+        """[E] units between two choices of a discrete action."""
+        return np.ceil((self._limit + 1) / DISCRETE_CHOICES)
+
+    @cached_property
+    def _choices(self) -> NDArray[np.int64]:
+        return np.asarray(np.floor(self._limit / self._stride) + 1, dtype=np.int64)
+
+    def observe(self, state: State) -> NDArray[np.float32]:
+        """Observations [B, D] of a NumPy state."""
+        net = state.on_hand.copy()
+        net[:, self.arrays.outlet] -= state.backorders
+        per_link = self.flow[self.arrays.target]
+        links, slots = self._slots
+        parts = [
+            net / self.flow,
+            state.pipeline[:, links, slots] / per_link[links],
+            state.owed[:, self._internal] / per_link[self._internal],
+            state.components[:, self._of_plants] / per_link[self._of_plants],
+        ]
+        if self._seasonal:
+            angle = 2 * np.pi * (state.period % self._seasonal) / self._seasonal
+            parts.append(np.tile([np.sin(angle), np.cos(angle)], (state.batch, 1)))
+        flat = np.concatenate(parts, axis=1)
+        return np.clip(flat, -OBSERVATION_BOUND, OBSERVATION_BOUND).astype(np.float32)
+
+    def orders(self, action: Any, state: State) -> Floats:
+        """Orders [B, E] of actions [B, E], or [B] for a single discrete choice."""
+        quantity = self._quantity(np.asarray(action, dtype=np.float64).reshape(state.batch, -1))
+        if self.decision == "levels":
+            quantity = np.maximum(quantity - state.echelon_inventory_position, 0.0)
+        return np.rint(quantity) if self.network.whole_units else quantity
+
+    def _quantity(self, action: Floats) -> Floats:
+        if self.action == "discrete":
+            return action * self._stride
+        return self._limit * (np.clip(action, -1.0, 1.0) + 1) / 2
+
+    def reward(self, cost: Floats) -> Floats:
+        """Rewards [B] of the costs of a period [B]."""
+        return -cost / self.cost_scale

@@ -1,0 +1,179 @@
+"""What a run found, in words: numbers with the digits that they deserve, and sentences that claim no more than
+the verdicts support.
+"""
+
+from __future__ import annotations
+
+from echelon.experiments.run_folder import PolicyResult, Result
+
+REFERENCE_NAMES = {
+    "optimal": "the proven optimum",
+    "lower_bound": "the proven lower bound",
+    "best_known": "the best known value",
+}
+
+
+def answer(result: Result) -> str:
+    """One sentence: what the policy to choose costs, how far it is from the reference, and what it beats."""
+    policy = leader(result)
+    cost = with_half_width(policy.mean, policy.half_width)
+    verb, period = ("has a discounted cost of", "") if result.discounted else ("costs", " a period")
+    clauses = [clause for clause in (_standing(result, policy), _against_rival(result, policy)) if clause]
+    findings = (" and " if result.best is policy else "; ").join(clauses)
+    return f"{policy.name} {verb} {cost}{period}{': ' if findings else ''}{findings}."
+
+
+def ties(result: Result) -> str:
+    """The other policies that could not be told from the best one, or nothing."""
+    rivals = (result.best, leader(result), rival(result, leader(result)))
+    names = [policy.name for policy in result.policies if _tied(policy) and policy not in rivals]
+    return f"Also not distinguishable from {result.best.name}: {', '.join(names)}." if names else ""
+
+
+def caution(result: Result) -> str:
+    """What in the figures cannot be, if they and the reference are about the same problem; or nothing."""
+    best = result.best
+    if best.gap is not None and best.gap + (best.gap_half_width or 0.0) < 0 and result.reference_kind in _FLOORS:
+        return (
+            f"{best.name} is below {REFERENCE_NAMES[result.reference_kind]} by more than its interval allows. "
+            "Check that run and reference agree on costs, horizon, warm-up and discount."
+        )
+    beaten = [policy.name for policy in result.policies if policy.kind == "optimal" and policy.verdict == "worse"]
+    return f"{beaten[0]} is marked as optimal, yet {best.name} costs less. Check both." if beaten else ""
+
+
+def leader(result: Result) -> PolicyResult:
+    """The policy that the answer is about: the best one that is not itself the benchmark of optimality."""
+    if result.best.kind != "optimal":
+        return result.best
+    return next((policy for policy in result.policies if policy.kind != "optimal"), result.best)
+
+
+def rival(result: Result, policy: PolicyResult) -> PolicyResult | None:
+    """The policy to hold `policy` against: the best of the other camp, learned or baseline, else the next best."""
+    others = [other for other in result.policies if other is not policy and other.kind != "optimal"]
+    return next((other for other in others if other.kind != policy.kind), others[0] if others else None)
+
+
+def to_reference(result: Result, policy: PolicyResult) -> str:
+    """How far a policy is from the reference, such as `1.6 ± 0.2 % above the proven optimum 4.7285`; or nothing."""
+    if result.reference is None or policy.gap is None:
+        return ""
+    return _distance(policy.gap, policy.gap_half_width, reference_name(result))
+
+
+def reference_name(result: Result) -> str:
+    """The reference in words with its value, or nothing."""
+    if result.reference is None:
+        return ""
+    finest = min((policy.half_width for policy in result.policies if policy.half_width), default=None)
+    value = plain(result.reference, decimals(result.reference, finest) + 2)
+    value = value.rstrip("0").rstrip(".") if "." in value else value
+    return f"{REFERENCE_NAMES.get(result.reference_kind, 'the reference')} {value}"
+
+
+def verdict(result: Result, policy: PolicyResult) -> str:
+    """The verdict as the table words it: a tie for the lowest mean is not called the best."""
+    if policy.verdict == "best" and len(result.policies) > 1:
+        return "lowest mean, tied" if any(_tied(other) for other in result.policies) else "best"
+    return policy.verdict
+
+
+def with_half_width(value: float, half_width: float | None) -> str:
+    """`4.801 ± 0.012`: both to two significant digits of the half width."""
+    digits = decimals(value, half_width)
+    return plain(value, digits) if half_width is None else f"{plain(value, digits)} ± {plain(half_width, digits)}"
+
+
+def decimals(value: float, half_width: float | None) -> int:
+    """Decimals that show two significant digits of the half width, or four of the value if it has none."""
+    scale, significant = (half_width, 2) if half_width else (value, 4)
+    if not scale:
+        return 0
+    exponent = int(f"{abs(scale):.{significant - 1}e}".split("e")[1])
+    return max(0, significant - 1 - exponent)
+
+
+def plain(value: float, digits: int) -> str:
+    """A number with thousands set off by commas, a true minus sign and no negative zero."""
+    text = f"{abs(value):,.{digits}f}"
+    return f"\N{MINUS SIGN}{text}" if value < 0 and text.strip("0.,") else text
+
+
+_FLOORS = ("optimal", "lower_bound")
+
+
+def _standing(result: Result, policy: PolicyResult) -> str:
+    """Against the reference, or else against the simulated optimal policy, if that is the best."""
+    known = to_reference(result, policy)
+    if known or result.best is policy or result.best.kind != "optimal":
+        return known
+    return _against_best(policy, f"{result.best.name}, the optimal policy", result.best)
+
+
+def _against_rival(result: Result, policy: PolicyResult) -> str:
+    """Against the best of the other camp; the verdict decides what may be said."""
+    other = rival(result, policy)
+    if other is None:
+        return ""
+    name = f"{other.name}, {_rank(result, other)}"
+    if result.best is not policy:
+        return f"{name}, is {_beside_the_optimum(result, other)}"
+    if other.verdict != "worse":
+        return _no_difference(other, name)
+    share, half_width = _percent(other, other)
+    return f"below {name}{_paired(other)}" if share is None else f"{with_half_width(share, half_width)} % below {name}"
+
+
+def _beside_the_optimum(result: Result, policy: PolicyResult) -> str:
+    """Where the optimal policy leads, verdicts compare with it alone: two others are placed beside it, not ranked."""
+    if result.reference is None or policy.gap is None:
+        return _against_best(policy, "it", result.best)
+    return _distance(policy.gap, policy.gap_half_width, "it")
+
+
+def _against_best(policy: PolicyResult, name: str, best: PolicyResult) -> str:
+    if policy.verdict != "worse":
+        return _no_difference(policy, name)
+    share, half_width = _percent(policy, best)
+    return f"above {name}{_paired(policy)}" if share is None else f"{with_half_width(share, half_width)} % above {name}"
+
+
+def _no_difference(policy: PolicyResult, name: str) -> str:
+    return f"not distinguishable from {name}{_paired(policy)}"
+
+
+def _distance(percent: float, half_width: float | None, name: str) -> str:
+    amount = with_half_width(percent, half_width)
+    if abs(percent) <= (half_width or 0.0):
+        return f"not distinguishable from {name} (gap {amount} %)"
+    return f"{with_half_width(abs(percent), half_width)} % {'above' if percent > 0 else 'below'} {name}"
+
+
+def _percent(policy: PolicyResult, base: PolicyResult) -> tuple[float | None, float | None]:
+    """The paired difference of a policy to the best one, and its half width, in per cent of the mean of `base`."""
+    if policy.difference is None or base.mean <= 0:
+        return None, None
+    width = policy.difference_half_width
+    return 100 * policy.difference / base.mean, None if width is None else 100 * width / base.mean
+
+
+def _paired(policy: PolicyResult) -> str:
+    if policy.difference is None:
+        return ""
+    return f" (paired difference {with_half_width(policy.difference, policy.difference_half_width)})"
+
+
+def _rank(result: Result, policy: PolicyResult) -> str:
+    """`the best baseline`, or `the next best` if it has company of its own kind above it."""
+    peers = [other for other in result.policies if other.kind == policy.kind]
+    if peers[0] is not policy:
+        return f"the next best {_KINDS.get(policy.kind, policy.kind)}"
+    return f"the {'best' if len(peers) > 1 else 'only'} {_KINDS.get(policy.kind, policy.kind)}"
+
+
+_KINDS = {"baseline": "baseline", "learned": "learned policy", "optimal": "optimal policy"}
+
+
+def _tied(policy: PolicyResult) -> bool:
+    return policy.verdict == "not distinguishable"

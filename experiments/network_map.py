@@ -1,0 +1,202 @@
+"""A supply network as an inline SVG drawing: stock flows from left to right, customers stand at the right.
+
+Nodes are laid out in layers after Sugiyama, Tagawa and Toda (1981): a node's layer is its longest way to a
+customer, long links get a bend in every layer that they cross, and every layer is ordered by the mean rank of
+its neighbours so that links cross seldom.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+LARGEST = 30
+"""Nodes beyond which a drawing is a tangle."""
+
+PITCH_X, PITCH_Y = 156, 52
+BOX_X, BOX_Y = 98, 36
+MARGIN, CUSTOMERS = 8, 40
+"""Room around the drawing and right of the last layer, in pixels."""
+SOURCE = 11
+"""Radius of an outside source, in pixels."""
+SWEEPS = 6
+LONGEST_NAME = 14
+
+Vertex = tuple[str, int]
+"""A node's name and 0; or "" and the number of the link that starts outside or bends here; bends carry their layer."""
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Route:
+    """A link's way through the layers, from its source to its target."""
+
+    vertices: tuple[Vertex, ...]
+    lead_time: str
+    shift: float
+    """Pixels by which it is moved down, to be seen beside other links of the same two nodes."""
+
+
+def network_map(network: Mapping[str, Any], *, label: str) -> str | None:
+    """The drawing as an SVG element, or None if the network has more than `LARGEST` nodes or a cycle."""
+    nodes, links = network["nodes"], network["links"]
+    layer = layers([node["name"] for node in nodes], links) if len(nodes) <= LARGEST else None
+    if not layer:
+        return None
+    routes = _routes(links, layer)
+    columns = _ordered(routes, layer)
+    tallest = max(len(column) for column in columns.values())
+    place = _places(columns, tallest)
+    width = max(x for x, _ in place.values()) + BOX_X / 2 + CUSTOMERS
+    body = [_link(route, place) for route in routes] + [_node(node, place[node["name"], 0]) for node in nodes]
+    body += [_source(route, place) for route in routes if _is_outside(route)]
+    body += [_lead_time(route, place) for route in routes]
+    return (
+        f'<svg class="network" role="img" aria-label="{escape(label)}" viewBox="0 0 {width:.0f} {tallest * PITCH_Y}" '
+        f'width="{width:.0f}">{"".join(body)}</svg>'
+    )
+
+
+def layers(names: Sequence[str], links: Sequence[Mapping[str, Any]]) -> dict[str, int] | None:
+    """Every node's layer, 0 for those that feed no other and less to their left; None for a cycle."""
+    layer = dict.fromkeys(names, 0)
+    for _ in names:
+        wrong = [link for link in links if layer.get(link["source"], -math.inf) >= layer[link["target"]]]
+        for link in wrong:
+            layer[link["source"]] = min(layer[link["source"]], layer[link["target"]] - 1)
+        if not wrong:
+            return layer
+    return None
+
+
+def _routes(links: Sequence[Mapping[str, Any]], layer: Mapping[str, int]) -> list[_Route]:
+    routes = []
+    ends = [(link["source"], link["target"]) for link in links]
+    for number, (source, target) in enumerate(ends, start=1):
+        if source in layer:
+            bends = [(f"bend {depth}", number) for depth in range(layer[source] + 1, layer[target])]
+            vertices = ((source, 0), *bends, (target, 0))
+            shift = 14.0 * (ends[:number].count((source, target)) - (ends.count((source, target)) + 1) / 2)
+        else:
+            vertices, shift = (("", number), (target, 0)), 0.0
+        routes.append(_Route(vertices, str(links[number - 1].get("lead_time", "")), shift))
+    return routes
+
+
+def _ordered(routes: Sequence[_Route], layer: Mapping[str, int]) -> dict[int, list[Vertex]]:
+    """The vertices of every layer from top to bottom, after sweeps to and fro over the layers."""
+    columns: defaultdict[int, list[Vertex]] = defaultdict(list)
+    for name, depth in layer.items():
+        columns[depth].append((name, 0))
+    for route in routes:
+        for steps, vertex in enumerate(reversed(route.vertices)):
+            if vertex[1]:
+                columns[layer[route.vertices[-1][0]] - steps].append(vertex)
+    neighbours: defaultdict[Vertex, set[Vertex]] = defaultdict(set)
+    for route in routes:
+        for left, right in zip(route.vertices, route.vertices[1:], strict=False):
+            neighbours[left].add(right)
+            neighbours[right].add(left)
+    for sweep in range(SWEEPS):
+        for depth in sorted(columns, reverse=sweep % 2 == 0):
+            _reorder(columns, depth, neighbours=neighbours, side=1 if sweep % 2 == 0 else -1)
+    return dict(columns)
+
+
+def _reorder(
+    columns: Mapping[int, list[Vertex]], depth: int, *, neighbours: Mapping[Vertex, set[Vertex]], side: int
+) -> None:
+    beside = {vertex: rank for rank, vertex in enumerate(columns.get(depth + side, ()))}
+    own = {vertex: rank for rank, vertex in enumerate(columns[depth])}
+
+    def mean_rank(vertex: Vertex) -> float:
+        ranks = [beside[other] for other in neighbours.get(vertex, ()) if other in beside]
+        return sum(ranks) / len(ranks) if ranks else own[vertex]
+
+    columns[depth].sort(key=mean_rank)
+
+
+def _places(columns: Mapping[int, Sequence[Vertex]], tallest: int) -> dict[Vertex, Point]:
+    """The centre of every vertex in pixels; a short column is spread over the height of the tallest.
+
+    Outside sources stand at the right of their column, close to what they feed.
+    """
+    places = {}
+    for depth, column in columns.items():
+        step = tallest * PITCH_Y / len(column)
+        for rank, vertex in enumerate(column):
+            aside = BOX_X / 2 - SOURCE if vertex[0] == "" else 0.0
+            places[vertex] = (depth * PITCH_X + aside, (rank + 0.5) * step)
+    leftmost = min(x - (SOURCE if name == "" else BOX_X / 2) for (name, _), (x, _) in places.items()) - MARGIN
+    return {vertex: (x - leftmost, y) for vertex, (x, y) in places.items()}
+
+
+def _is_outside(route: _Route) -> bool:
+    return route.vertices[0][0] == ""
+
+
+def _segments(route: _Route, place: Mapping[Vertex, Point]) -> list[tuple[Point, Point]]:
+    """The straight ends that the curves of a link run between; the head of the arrow stays clear of the box."""
+    points = [(place[vertex][0], place[vertex][1] + route.shift) for vertex in route.vertices]
+    half = [0.0 if number and name else BOX_X / 2 for name, number in route.vertices]
+    half[0] = SOURCE if _is_outside(route) else half[0]
+    return [
+        ((points[i][0] + half[i], points[i][1]), (points[i + 1][0] - half[i + 1], points[i + 1][1]))
+        for i in range(len(points) - 1)
+    ]
+
+
+def _link(route: _Route, place: Mapping[Vertex, Point]) -> str:
+    segments = _segments(route, place)
+    (x, y), _ = segments[0]
+    path = f"M{x:.1f} {y:.1f}"
+    for (x0, y0), (x1, y1) in segments:
+        middle = (x0 + x1) / 2
+        path += f"L{x0:.1f} {y0:.1f}C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {x1:.1f} {y1:.1f}"
+    x, y = segments[-1][1]
+    return f'<path class="link" d="{path}"/>{_head(x, y)}'
+
+
+def _head(x: float, y: float) -> str:
+    return f'<path class="head" d="M{x:.1f} {y:.1f}l-7 -3.5v7z"/>'
+
+
+def _lead_time(route: _Route, place: Mapping[Vertex, Point]) -> str:
+    (x0, y0), (x1, y1) = _segments(route, place)[-1]
+    text = escape(f"L = {route.lead_time}")
+    return f'<text class="lead" x="{(x0 + x1) / 2 - 2:.1f}" y="{(y0 + y1) / 2 - 5:.1f}">{text}</text>'
+
+
+def _source(route: _Route, place: Mapping[Vertex, Point]) -> str:
+    x, y = place[route.vertices[0]]
+    return (
+        f'<circle class="source" cx="{x:.1f}" cy="{y:.1f}" r="{SOURCE}"/>'
+        f'<text class="endless" x="{x:.1f}" y="{y + 5:.1f}">∞</text>'
+    )
+
+
+def _node(node: Mapping[str, Any], centre: Point) -> str:
+    x, y = centre
+    name = str(node["name"])
+    short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    holding = escape(f"{node['holding_cost']:g}")
+    box = (
+        f'<rect x="{x - BOX_X / 2:.1f}" y="{y - BOX_Y / 2:.1f}" width="{BOX_X}" height="{BOX_Y}" rx="5"/>'
+        f'<text class="name" x="{x:.1f}" y="{y - 2:.1f}">{escape(short)}</text>'
+        f'<text class="holding" x="{x:.1f}" y="{y + 12:.1f}">h = {holding}</text>'
+    )
+    customers = _customers(x + BOX_X / 2, y) if node["outlet"] else ""
+    return f'<g class="{"outlet" if node["outlet"] else "node"}"><title>{escape(name)}</title>{box}{customers}</g>'
+
+
+def _customers(x: float, y: float) -> str:
+    """An arrow to a head and shoulders."""
+    return (
+        f'<path class="link" d="M{x:.1f} {y:.1f}h18"/>{_head(x + 18, y)}'
+        f'<circle class="customer" cx="{x + 28:.1f}" cy="{y - 4:.1f}" r="3.6"/>'
+        f'<path class="customer" d="M{x + 21.5:.1f} {y + 7:.1f}c0 -9 13 -9 13 0z"/>'
+    )

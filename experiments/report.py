@@ -1,0 +1,209 @@
+"""The report of a run: one HTML page that answers which policy is best, by how much, and how far from optimal.
+
+The page is made from a run folder alone and loads nothing from outside: style and drawings are part of it, and
+its content security policy forbids the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+from collections.abc import Iterator, Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from echelon.experiments.captions import Words, path_words, words
+from echelon.experiments.drawing import inline_svg
+from echelon.experiments.findings import answer, caution, ties
+from echelon.experiments.league import league_table
+from echelon.experiments.network_map import LARGEST, network_map
+from echelon.experiments.palette import looks, style_variables
+from echelon.experiments.plots import Looks, figures, slug, style
+from echelon.experiments.run_folder import Result, Run, read_run
+from echelon.experiments.sample_path import path_policies
+
+SMALL_NETWORK = 8
+"""Nodes up to which the network map opens a problem's section; a larger one is folded away at its end."""
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""The page's content security policy: nothing is fetched, no script runs."""
+
+
+def write_report(folder: Path) -> Path:
+    """Write report.html into a run folder in one step: a reader sees the old page or the new one, never a part."""
+    page = render(read_run(folder))
+    path = folder / "report.html"
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def render(run: Run) -> str:
+    """The page as text; the same run gives the same text."""
+    policy_looks = looks(run.policy_names)
+    with style():
+        sections = [_section(result, policy_looks, number=n) for n, result in enumerate(run.results, start=1)]
+    css = style_variables() + files("echelon.experiments").joinpath("report.css").read_text(encoding="utf-8")
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<title>{escape(run.name)} · Echelon report</title>\n<link rel="icon" href="data:,">\n'
+        f"<style>\n{css}</style>\n</head>\n<body>\n{_header(run)}\n<main>\n"
+        f"{''.join(sections)}{_reproduce(run)}{_methods(run)}</main>\n"
+        f"<footer>Made from the run folder {escape(run.name)} by <code>echelon report</code>.</footer>\n</body>\n</html>\n"
+    )
+
+
+def _header(run: Run) -> str:
+    counted = [
+        (len(run.results), "problem"),
+        (len(run.policy_names), "policy"),
+        (max(result.replications for result in run.results), "replication"),
+    ]
+    facts = [f"{count:,} {noun if count == 1 else _PLURALS[noun]}" for count, noun in counted]
+    facts += [f"{label} {run.manifest[key]}" for key, label in _FACTS.items() if run.manifest.get(key)]
+    return (
+        f'<header>\n<p class="eyebrow">Echelon · comparison of policies</p>\n<h1>{escape(run.name)}</h1>\n'
+        f'<p class="facts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>\n{_answers(run)}</header>'
+    )
+
+
+_PLURALS = {"problem": "problems", "policy": "policies", "replication": "replications"}
+_FACTS = {"started": "started", "echelon": "Echelon"}
+
+
+def _answers(run: Run) -> str:
+    """The answers of all problems in one list, which is also the way to the sections; one problem needs none."""
+    if len(run.results) == 1:
+        return ""
+    items = (
+        f'<li><a href="#problem-{number}">{escape(result.title)}</a><span>{escape(answer(result))}</span></li>'
+        for number, result in enumerate(run.results, start=1)
+    )
+    return f'<ul class="answers">{"".join(items)}</ul>\n'
+
+
+def _section(result: Result, policy_looks: Looks, *, number: int) -> str:
+    small = result.network is not None and len(result.network["nodes"]) <= SMALL_NETWORK
+    network = _network(result)
+    parts = [
+        f"<h2>{escape(result.title)}</h2>",
+        _paragraph("source", result.citation),
+        _paragraph("answer", answer(result)),
+        _paragraph("ties", ties(result)),
+        _paragraph("caution", caution(result)),
+        network if small else "",
+        f'<div class="card">{league_table(result, policy_looks)}</div>',
+        f'<div class="grid">{"".join(_figures(result, policy_looks, prefix=f"p{number}"))}</div>',
+        "" if small else network,
+    ]
+    body = "\n".join(part for part in parts if part)
+    return f'<section id="problem-{number}">\n{body}\n</section>\n'
+
+
+def _figures(result: Result, policy_looks: Looks, *, prefix: str) -> Iterator[str]:
+    paths = {f"path-{slug(policy.name)}": policy for policy in path_policies(result)}
+    for rank, (name, figure) in enumerate(figures(result, policy_looks)):
+        said = path_words(result, paths[name]) if name in paths else words(result, name)
+        drawing = inline_svg(figure, prefix=f"{prefix}-{rank}", label=said.alternative)
+        yield _figure(said, drawing)
+
+
+def _figure(said: Words, drawing: str) -> str:
+    return (
+        f'<figure class="card"><h3>{escape(said.heading)}</h3>{drawing}'
+        f"<figcaption>{escape(said.caption)}</figcaption></figure>"
+    )
+
+
+def _network(result: Result) -> str:
+    if result.network is None:
+        return ""
+    nodes, links = result.network["nodes"], result.network["links"]
+    count = f"{_count(len(nodes), 'node')} and {_count(len(links), 'link')}"
+    drawing = network_map(result.network, label=f"Network map: {count}. {_links_in_words(result.network)}")
+    if drawing is None:
+        return _paragraph("ties", f"The network has {count}: too many to draw (at most {LARGEST} nodes).")
+    caption = (
+        "Stock flows from left to right. L: lead time in periods. h: holding cost per unit and period. "
+        "∞: an outside source that never runs out. Coloured nodes serve customers."
+    )
+    body = f'<div class="map">{drawing}</div><figcaption>{escape(caption)}</figcaption></figure>'
+    if len(nodes) <= SMALL_NETWORK:
+        return f'<figure class="card"><h3>The network</h3>{body}'
+    return f'<details><summary>The network: {count}</summary><figure class="card">{body}</details>'
+
+
+def _links_in_words(network: Mapping[str, Any]) -> str:
+    return "; ".join(f"{link['source']} to {link['target']}, lead time {link['lead_time']}" for link in network["links"])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _paragraph(style_class: str, text: str) -> str:
+    return f'<p class="{style_class}">{escape(text)}</p>' if text else ""
+
+
+def _reproduce(run: Run) -> str:
+    command = run.manifest.get("command", "")
+    line = shlex.join(str(word) for word in command) if isinstance(command, list) else str(command)
+    facts = "".join(
+        f"<div><dt>{escape(str(key).replace('_', ' '))}</dt><dd>{escape(_value(value))}</dd></div>"
+        for key, value in run.manifest.items()
+        if key != "command"
+    )
+    shown = f"<pre>{escape(line)}</pre>" if line else ""
+    config = f"<details><summary>The resolved config</summary><pre>{escape(run.config)}</pre></details>" if run.config else ""
+    return (
+        '<section id="reproduce">\n<h2>How to reproduce</h2>\n<div class="card">'
+        f"<p>The config and the seed decide every number; times vary with the machine.</p>{shown}<dl>{facts}</dl>{config}"
+        "</div>\n</section>\n"
+    )
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.1f}" if abs(value) >= 1 else f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _methods(run: Run) -> str:
+    notes = "".join(f"<li>{escape(note)}</li>" for note in _notes(run))
+    sources = {source for result in run.results for source in (result.citation, result.reference_source) if source}
+    listed = "".join(f"<li>{escape(source)}</li>" for source in [*sorted(sources), HOLM])
+    return (
+        f'<section id="methods">\n<h2>Methods and sources</h2>\n<div class="card">\n<ul class="notes">{notes}</ul>\n'
+        f'<h3>Sources</h3>\n<ul class="notes">{listed}</ul>\n</div>\n</section>\n'
+    )
+
+
+HOLM = "Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scandinavian Journal of Statistics 6, 65–70."
+
+
+def _notes(run: Run) -> Iterator[str]:
+    level = f"{100 * run.results[0].confidence:g} %"
+    yield (
+        "A period: arrivals, orders, shipments, demand, then costs on what is left at its end. "
+        "With lead time L, an order meets demand L periods later, and L + 1 periods of demand pass before the next can."
+    )
+    yield f"± is the half width of a {level} confidence interval over independent replications."
+    yield (
+        "All policies of a problem meet the same evaluation scenarios, so differences are paired. They are taken to the "
+        "policy with the lowest mean; its verdict is “best” only if every other was shown to cost more. Verdicts are "
+        "corrected for the number of comparisons by Holm's method."
+    )
+    yield "Training, tuning and evaluation use random streams of their own."
+    yield "Fill rate: the share of demand met at once from stock. Ready rate: the share of periods without a shortage, over all outlets."
+    if any(result.reference is not None for result in run.results):
+        yield "Gap: mean cost above the reference, in per cent of it. A gap to a lower bound is the most that can be gained."
