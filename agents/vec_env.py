@@ -62,5 +62,5 @@ class NativeVecEnv(VecEnv):
         """Copies are never wrapped."""
         return [False for _ in self._indices(indices)]
 
-    def _indices(self, indices: None | int | Iterable[int]) -> Sequence[int]:
+    def _indices(self, indices: int | Iterable[int] | None) -> Sequence[int]:
         return list(self._get_indices(indices))

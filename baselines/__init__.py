@@ -1,1 +1,55 @@
+"""Baselines: what the field and industry plan with, one method a file."""
 
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from echelon.baselines.base_stock import base_stock as base_stock
+from echelon.baselines.base_stock import capped_base_stock as capped_base_stock
+from echelon.baselines.base_stock import echelon_base_stock as echelon_base_stock
+from echelon.baselines.newsvendor import newsvendor_plan as newsvendor_plan
+from echelon.baselines.plan import Plan as Plan
+from echelon.baselines.reorder import min_max as min_max
+from echelon.baselines.serial import clark_scarf_plan as clark_scarf_plan
+from echelon.envs.errors import MethodError, nearest
+from echelon.envs.problem import Problem, Reference
+
+BASELINES: dict[str, Callable[..., Plan]] = {
+    "newsvendor": newsvendor_plan,
+    "base_stock": base_stock,
+    "echelon_base_stock": echelon_base_stock,
+    "capped_base_stock": capped_base_stock,
+    "min_max": min_max,
+    "clark_scarf": clark_scarf_plan,
+}
+"""Every baseline by its name in configs and on the command line."""
+
+EXACT = ("newsvendor", "clark_scarf")
+"""Baselines that are optimal wherever they apply."""
+
+
+def make_plan(name: str, problem: Problem, **options: Any) -> Plan:
+    """The plan of a baseline. Raises `MethodError` for an unknown name or option, or where it does not apply."""
+    if name not in BASELINES:
+        raise MethodError(f"unknown baseline {name!r}{nearest(name, BASELINES)}")
+    known = inspect.signature(BASELINES[name]).parameters
+    for option in options:
+        if option not in known or option == "problem":
+            raise MethodError(f"{name}: unknown option {option!r}{nearest(option, set(known) - {'problem'})}")
+    return BASELINES[name](problem, **options)
+
+
+def reference_of(problem: Problem) -> Reference | None:
+    """The problem's own reference, or the optimal cost by an exact method that applies to it, or None."""
+    if problem.reference is not None:
+        return problem.reference
+    for name in EXACT:
+        try:
+            plan = BASELINES[name](problem)
+        except MethodError:
+            continue
+        if plan.model_cost is not None:
+            return Reference(plan.model_cost, "optimal", f"{name}: {plan.citation}")
+    return None

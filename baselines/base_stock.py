@@ -59,9 +59,9 @@ def capped_base_stock(
         uncapped = base_stock(problem, scenarios=common).parameters["levels"]
         flow = Codec(problem.network).flow[network_arrays(problem.network).target]
         spread = lead_time_moments(problem)[1]
-        best = tune(
-            problem, build, start=[*uncapped, *np.ceil(1.2 * flow)], step=[*spread / 2, *flow / 4], scenarios=common
-        )
+        step = [*lead_time_moments(problem)[1] / 2, *flow / 4]
+        tight, loose = [*uncapped, *np.ceil(1.2 * flow)], [*uncapped, *Codec(problem.network).order_limit]
+        best = tune(problem, build, starts=[tight, loose], step=step, scenarios=common)
     parameters = {"levels": list(best[:links]), "caps": list(best[links:])}
     return Plan(build(best), parameters, citation=XIN)
 
@@ -75,7 +75,7 @@ def _plan(
     if levels is None:
         start, spread = starting_levels(problem, position)
         common = scenarios or tuning_scenarios(problem, seed=seed)
-        levels = tune(problem, build, start=start, step=spread / 2, scenarios=common)
+        levels = tune(problem, build, starts=[start], step=spread / 2, scenarios=common)
     return Plan(build(levels), {"levels": [float(x) for x in levels], "position": position})
 
 

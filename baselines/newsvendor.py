@@ -10,8 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from echelon.baselines.lead_time_demand import LeadTimeDemand, lead_time_demand
-from echelon.envs.demand import Law
+from echelon.baselines.plan import Plan
+from echelon.envs.demand import Law, Normal
 from echelon.envs.errors import MethodError
+from echelon.envs.policy import order_up_to
+from echelon.envs.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,49 @@ def newsvendor_profit(
     best = newsvendor(demand=demand, holding_cost=purchase_cost - salvage_value, stockout_cost=margin, level=level)
     profit = margin * lead_time_demand(demand, 1).mean - best.cost
     return NewsvendorProfit(best.level, profit, best.critical_ratio)
+
+
+def newsvendor_plan(problem: Problem) -> Plan:
+    """The optimal base-stock policy of a single location with backorders.
+
+    Raises `MethodError` where the newsvendor model does not hold, with the rule that is broken.
+    """
+    node, link, law = problem.network.nodes[0], problem.network.links[0], problem.network.laws[0]
+    if len(problem.network.nodes) > 1:
+        raise MethodError(f"newsvendor needs a single location (got {len(problem.network.nodes)} nodes)")
+    require_average_backorder_cost(problem, "newsvendor")
+    best = newsvendor(
+        demand=law, holding_cost=node.holding_cost, stockout_cost=node.stockout_cost, lead_time=link.lead_time
+    )
+    per_unit = link.unit_cost + link.transit_holding_cost * link.lead_time
+    return Plan(
+        order_up_to(problem.network, [best.level]),
+        {"levels": [best.level]},
+        model_cost=best.cost + per_unit * law.mean_demand,
+        optimal=True,
+        citation="F. Y. Edgeworth 1888; K. J. Arrow, T. Harris and J. Marschak, Econometrica 19(3), 1951",
+    )
+
+
+def require_average_backorder_cost(problem: Problem, method: str) -> None:
+    """Raise `MethodError` unless base-stock theory holds: average cost, backorders, no fixed cost, plain demand."""
+    network = problem.network
+    broken = {
+        "an average-cost objective (discount 1)": problem.discount < 1,
+        "backorders at every outlet": any(outlet.stockout_rule != "backorder" for outlet in network.outlets),
+        "no fixed cost per order": any(link.fixed_cost for link in network.links),
+        "unfilled internal orders to wait": any(link.unfilled != "backorder" for link in network.links),
+        "normal demand that is hardly ever negative": any(
+            isinstance(law, Normal) and law.mean < LEAST_NORMAL_RATIO * law.sd for law in network.laws
+        ),
+    }
+    for rule, is_broken in broken.items():
+        if is_broken:
+            raise MethodError(f"{method} needs {rule}")
+
+
+LEAST_NORMAL_RATIO = 4.0
+"""Mean over standard deviation from which the truncation of normal demand at 0 does not matter (P < 4e-5)."""
 
 
 def require_positive(key: str, value: float) -> None:

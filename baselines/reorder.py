@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from echelon.baselines.base_stock import starting_levels
+from echelon.baselines.base_stock import base_stock, echelon_base_stock, starting_levels
 from echelon.baselines.plan import Plan
 from echelon.baselines.search import tune, tuning_scenarios
 from echelon.envs.arrays import network_arrays
@@ -41,10 +41,13 @@ def min_max(
         return order_up_to(problem.network, points + parameters[links:], reorder=points, position=position)
 
     if reorder is None or up_to is None:
-        start, spread = starting_levels(problem, position)
-        lot = economic_lot(problem)
         common = scenarios or tuning_scenarios(problem, seed=seed)
-        best = tune(problem, build, start=[*start, *lot], step=[*spread / 2, *np.maximum(lot / 4, 1)], scenarios=common)
+        _, spread = starting_levels(problem, position)
+        lot = economic_lot(problem)
+        every_period = (base_stock if position == "installation" else echelon_base_stock)(problem, scenarios=common)
+        start = [*every_period.parameters["levels"], *lot]
+        step = [*spread / 2, *np.maximum(lot / 4, 1)]
+        best = tune(problem, build, starts=[start], step=step, scenarios=common)
         reorder, up_to = best[:links], [s + q for s, q in zip(best[:links], best[links:], strict=True)]
     policy = order_up_to(problem.network, up_to, reorder=reorder, position=position)
     return Plan(policy, {"reorder": list(reorder), "up_to": list(up_to), "position": position}, citation=SCARF)

@@ -40,13 +40,14 @@ def tune(
     problem: Problem,
     build: Callable[[Levels], Policy],
     *,
-    start: Sequence[float],
-    step: Sequence[float],
+    starts: Sequence[Sequence[float]],
+    step: Sequence[float] | Floats,
     scenarios: Scenarios,
 ) -> Levels:
-    """The parameters whose policy costs least on the scenarios, from `start`, in steps that shrink from `step`.
+    """The parameters whose policy costs least on the scenarios, from the best of several starts.
 
-    On a network of whole units the parameters stay whole. Parameters stay at or above 0.
+    Steps shrink from `step`, down to 1 on a network of whole units, where parameters stay whole.
+    Parameters stay at or above 0.
     """
     whole = problem.network.whole_units
     known: dict[Levels, float] = {}
@@ -56,15 +57,24 @@ def tune(
             known[levels] = float(simulate(problem, build(levels), scenarios).cost.mean())
         return known[levels]
 
-    best = tuple(max(0.0, round(x) if whole else x) for x in start)
-    widths = np.maximum(np.ceil(step) if whole else np.asarray(step), 1.0 if whole else 1e-9)
+    def search(start: Sequence[float]) -> Levels:
+        best = tuple(max(0.0, float(round(x) if whole else x)) for x in start)
+        for widths in _shrinking(np.asarray(step, dtype=np.float64), whole):
+            best = _descend(cost, best, widths)
+        return best
+
+    return min((search(start) for start in starts), key=cost)
+
+
+def _shrinking(step: Floats, whole: bool) -> Iterator[Floats]:
+    """Step widths, halved until they are 1, or a 64th of the first for units that are not whole."""
+    widths = np.maximum(np.ceil(step), 1.0) if whole else np.maximum(step, 1e-9)
     finest = np.ones_like(widths) if whole else widths / 64
     while True:
-        best = _descend(cost, best, widths)
+        yield widths
         if (widths <= finest).all():
-            return best
-        widths = np.maximum(np.ceil(widths / 2) if whole else widths / 2, finest)
-        widths = np.where(widths == np.ceil(finest * 1.5), finest, widths) if whole else widths
+            return
+        widths = np.maximum(np.floor(widths / 2) if whole else widths / 2, finest)
 
 
 def _descend(cost: Callable[[Levels], float], best: Levels, widths: Floats) -> Levels:

@@ -23,16 +23,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from echelon.baselines.lead_time_demand import LatticeTotal, LeadTimeDemand, convolve, lead_time_demand
-from echelon.baselines.newsvendor import require_positive
+from echelon.baselines.newsvendor import require_average_backorder_cost, require_positive
+from echelon.baselines.plan import Plan
 from echelon.envs.demand import Law
 from echelon.envs.errors import MethodError, nearest
+from echelon.envs.network import OUTSIDE, Link, Network
+from echelon.envs.policy import order_up_to
+from echelon.envs.problem import Problem
 
 Floats = NDArray[np.float64]
 Review = Literal["periodic", "continuous"]
@@ -88,6 +92,51 @@ def clark_scarf(
     """
     system = _system(echelon_holding_cost, lead_time, stockout_cost, demand, review)
     return _refine(lambda step: _optimum(system, step), system, tolerance, exact=system.lattice is not None)
+
+
+def clark_scarf_plan(problem: Problem) -> Plan:
+    """The optimal policy of a serial network with backorders, as echelon base-stock levels [E].
+
+    Its model cost is that of the framework's own sequence of events: the convention of this module
+    charges each unit one period more between the first two stages, and every unit in transit at the
+    rate of the stage that shipped it. Raises `MethodError` where the theory does not hold.
+    """
+    require_average_backorder_cost(problem, "clark_scarf")
+    links = _links_upwards(problem.network)
+    nodes = [problem.network.nodes[problem.network.index[link.target]] for link in links]
+    local = [*(node.holding_cost for node in nodes), 0.0]
+    echelon = [own - above for own, above in pairwise(local)]
+    law, stockout = problem.network.laws[0], nodes[0].stockout_cost
+    lead_times = [link.lead_time for link in links]
+    best = clark_scarf(echelon_holding_cost=echelon, lead_time=lead_times, stockout_cost=stockout, demand=law)
+    in_transit = sum(
+        link.lead_time * (link.transit_holding_cost - above) + link.unit_cost
+        for link, above in zip(links, local[1:], strict=True)
+    )
+    by_link = {link: level for link, level in zip(links, best.echelon_base_stock, strict=True)}
+    levels = [by_link[link] for link in problem.network.links]
+    return Plan(
+        order_up_to(problem.network, levels, position="echelon"),
+        {"levels": levels, "position": "echelon"},
+        model_cost=best.cost + law.mean_demand * (in_transit - local[1]),
+        optimal=True,
+        citation="A. J. Clark and H. Scarf, Management Science 6(4), 1960",
+    )
+
+
+def _links_upwards(network: Network) -> list[Link]:
+    """The links of a serial network from the customers up to the outside source."""
+    into = {link.target: link for link in network.links}
+    if len(network.outlets) != 1 or not len(into) == len(network.links) == len({x.source for x in network.links}):
+        raise MethodError(
+            "clark_scarf needs a serial network: one link into and at most one out of every node, one outlet"
+        )
+    links = [into[network.outlets[0].name]]
+    while links[-1].source != OUTSIDE:
+        links.append(into[links[-1].source])
+    if len(links) < len(network.links):
+        raise MethodError("clark_scarf needs a serial network whose last stage is the outlet")
+    return links
 
 
 def serial_cost(

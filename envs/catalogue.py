@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from echelon.envs.demand import Law, as_law
 from echelon.envs.errors import ConfigError, nearest
-from echelon.envs.network import OUTSIDE, Link, Network, Node
+from echelon.envs.network import OUTSIDE, Network
 from echelon.envs.problem import Problem, Reference
 
 DemandSpec = str | Mapping[str, Any] | Law
@@ -57,15 +57,15 @@ def lost_sales(
     """One location with a lead time, whose customers do not wait (Zipkin 2008)."""
     law = as_law(demand, demand_mean)
     flow = round(law.mean_demand)
-    node = Node(
-        name="store",
-        holding_cost=holding_cost,
-        stockout_cost=stockout_cost,
-        stockout_rule="lost_sales",
-        demand=law,
-        initial_on_hand=flow,
-    )
-    link = Link(target="store", lead_time=lead_time, initial_in_transit=flow)
+    node = {
+        "name": "store",
+        "holding_cost": holding_cost,
+        "stockout_cost": stockout_cost,
+        "stockout_rule": "lost_sales",
+        "demand": law,
+        "initial_on_hand": flow,
+    }
+    link = {"target": "store", "lead_time": lead_time, "initial_in_transit": flow}
     network = Network.from_dict({"name": "lost_sales", "nodes": [node], "links": [link]})
     return Problem(
         name="echelon/LostSales-v0",
@@ -84,8 +84,8 @@ def _lost_sales_reference(law: Law, lead_time: int, holding_cost: float, stockou
     optima = LOST_SALES_OPTIMA.get(str(getattr(law, "law", "")), {})
     value = optima.get((lead_time, stockout_cost / holding_cost))
     return (
-        value
-        and Reference(value * holding_cost, "optimal", "relative value iteration; test bed of Zipkin (2008)")
+        (value
+        and Reference(value * holding_cost, "optimal", "relative value iteration; test bed of Zipkin (2008)"))
         or None
     )
 
@@ -105,22 +105,25 @@ def serial(
     Lists go from the first stage to the customers. Units in transit are charged the holding cost of
     the stage that shipped them.
     """
-    return _serial(
-        "echelon/Serial-v0",
-        CLARK_SCARF,
-        lead_time,
-        holding_cost,
-        stockout_cost,
-        as_law(demand, demand_mean),
-        periods,
-        warm_up,
+    law = as_law(demand, demand_mean)
+    flow = float(round(law.mean_demand))
+    names = [f"stage_{i + 1}" for i in range(len(holding_cost))]
+    network = _serial_network(
+        names,
+        lead_time=lead_time,
+        holding_cost=holding_cost,
+        stockout_cost=stockout_cost,
+        law=law,
+        stock=[flow] * (len(names) - 1) + [2 * flow],
+        in_transit=flow,
     )
+    return Problem("echelon/Serial-v0", network, periods=periods, warm_up=warm_up, citation=CLARK_SCARF)
 
 
 def beer_game(
     *,
     lead_time: int | Sequence[int] = 2,
-    holding_cost: Sequence[float] = (0.5, 0.5, 0.5, 0.5),
+    holding_cost: float | Sequence[float] = 0.5,
     stockout_cost: float = 1.0,
     demand: DemandSpec = {"law": "deterministic", "values": (4, 4, 4, 4, 8)},  # noqa: B006 (never changed)
     demand_mean: float | None = None,
@@ -132,10 +135,16 @@ def beer_game(
     Orders reach the supplier at once; only the retailer's backlog is charged. Every stage starts with
     12 cases on hand and 4 in every week of its pipeline.
     """
-    law = as_law(demand, demand_mean)
-    problem = _serial("echelon/BeerGame-v0", STERMAN, lead_time, holding_cost, stockout_cost, law, periods, warm_up)
-    names = ("factory", "distributor", "wholesaler", "retailer") if len(holding_cost) == 4 else None
-    return _restocked(problem, on_hand=12.0, in_transit=4.0, names=names)
+    network = _serial_network(
+        ("factory", "distributor", "wholesaler", "retailer"),
+        lead_time=lead_time,
+        holding_cost=_each(holding_cost, 4, "holding_cost"),
+        stockout_cost=stockout_cost,
+        law=as_law(demand, demand_mean),
+        stock=[12.0] * 4,
+        in_transit=4.0,
+    )
+    return Problem("echelon/BeerGame-v0", network, periods=periods, warm_up=warm_up, citation=STERMAN)
 
 
 def one_warehouse(
@@ -159,24 +168,23 @@ def one_warehouse(
     holding = _each(holding_cost, retailers, "holding_cost")
     stockout = _each(stockout_cost, retailers, "stockout_cost")
     flows = [round(law.mean_demand) for law in laws]
-    nodes = [
-        Node(name="warehouse", holding_cost=warehouse_holding_cost, allocation=allocation, initial_on_hand=sum(flows))
+    names = [f"retailer_{i + 1}" for i in range(retailers)]
+    warehouse = {"name": "warehouse", "holding_cost": warehouse_holding_cost, "allocation": allocation}
+    nodes = [{**warehouse, "initial_on_hand": sum(flows)}] + [
+        {
+            "name": name,
+            "holding_cost": holding[i],
+            "stockout_cost": stockout[i],
+            "stockout_rule": stockout_rule,
+            "demand": laws[i],
+            "initial_on_hand": 2 * flows[i],
+        }
+        for i, name in enumerate(names)
     ]
-    links = [Link(target="warehouse", lead_time=warehouse_lead_time, initial_in_transit=sum(flows))]
-    for i in range(retailers):
-        nodes.append(
-            Node(
-                name=f"retailer_{i + 1}",
-                holding_cost=holding[i],
-                stockout_cost=stockout[i],
-                stockout_rule=stockout_rule,
-                demand=laws[i],
-                initial_on_hand=2 * flows[i],
-            )
-        )
-        links.append(
-            Link(source="warehouse", target=nodes[-1].name, lead_time=lead_times[i], initial_in_transit=flows[i])
-        )
+    links = [{"target": "warehouse", "lead_time": warehouse_lead_time, "initial_in_transit": sum(flows)}] + [
+        {"source": "warehouse", "target": name, "lead_time": lead_times[i], "initial_in_transit": flows[i]}
+        for i, name in enumerate(names)
+    ]
     network = Network.from_dict({"name": "one_warehouse", "nodes": nodes, "links": links})
     return Problem("echelon/OneWarehouse-v0", network, periods=periods, warm_up=warm_up, citation=KAYNOV)
 
@@ -222,50 +230,36 @@ def make_problem(problem_id: str, **parameters: Any) -> Problem:
     return replace(builder(**parameters), parameters=dict(parameters))
 
 
-def _serial(
-    name: str,
-    citation: str,
+def _serial_network(
+    names: Sequence[str],
+    *,
     lead_time: int | Sequence[int],
     holding_cost: Sequence[float],
     stockout_cost: float,
     law: Law,
-    periods: int,
-    warm_up: int,
-) -> Problem:
-    stages = len(holding_cost)
-    lead_times = _each(lead_time, stages, "lead_time")
-    names = [f"stage_{i + 1}" for i in range(stages)]
-    flow = round(law.mean_demand)
-    nodes = [Node(name=n, holding_cost=h, initial_on_hand=flow) for n, h in zip(names, holding_cost, strict=True)]
-    nodes[-1] = nodes[-1].model_copy(
-        update={"demand": law, "stockout_cost": stockout_cost, "initial_on_hand": 2.0 * flow}
-    )
-    links = [
-        Link(
-            source=names[i - 1] if i else OUTSIDE,
-            target=names[i],
-            lead_time=lead_times[i],
-            transit_holding_cost=holding_cost[i - 1] if i else 0.0,
-            initial_in_transit=flow,
-        )
-        for i in range(stages)
+    stock: Sequence[float],
+    in_transit: float,
+) -> Network:
+    """Stages in a row; units in transit are charged the holding cost of the stage that shipped them."""
+    lead_times = _each(lead_time, len(names), "lead_time")
+    nodes: list[dict[str, Any]] = [
+        {"name": name, "holding_cost": cost, "initial_on_hand": quantity}
+        for name, cost, quantity in zip(names, holding_cost, stock, strict=True)
     ]
-    network = Network.from_dict({"name": name.split("/")[1], "nodes": nodes, "links": links})
-    return Problem(name, network, periods=periods, warm_up=warm_up, citation=citation)
-
-
-def _restocked(problem: Problem, *, on_hand: float, in_transit: float, names: Sequence[str] | None) -> Problem:
-    """The same problem with other stock at the start, and other names for its nodes."""
-    old = [node.name for node in problem.network.nodes]
-    renamed = dict(zip(old, names or old, strict=True)) | {OUTSIDE: OUTSIDE}
-    nodes = [n.model_copy(update={"name": renamed[n.name], "initial_on_hand": on_hand}) for n in problem.network.nodes]
+    nodes[-1] |= {"demand": law, "stockout_cost": stockout_cost}
     links = [
-        x.model_copy(
-            update={"source": renamed[x.source], "target": renamed[x.target], "initial_in_transit": in_transit}
+        {
+            "source": source,
+            "target": target,
+            "lead_time": periods,
+            "transit_holding_cost": rate,
+            "initial_in_transit": in_transit,
+        }
+        for source, target, periods, rate in zip(
+            (OUTSIDE, *names), names, lead_times, (0.0, *holding_cost), strict=False
         )
-        for x in problem.network.links
     ]
-    return replace(problem, network=Network.from_dict({"name": problem.network.name, "nodes": nodes, "links": links}))
+    return Network.from_dict({"name": "serial", "nodes": nodes, "links": links})
 
 
 def _each(value: Any, count: int, name: str) -> list[Any]:

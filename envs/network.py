@@ -16,7 +16,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from echelon.envs.defects import Defects, Path as Location, describe_all
+from echelon.envs.defects import Defects, describe_all
+from echelon.envs.defects import Path as Location
 from echelon.envs.demand import Demand, Law
 from echelon.envs.errors import NetworkError, nearest
 from echelon.envs.yaml_io import dump_yaml, load_model

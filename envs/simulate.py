@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echelon.envs import dynamics
-from echelon.envs.dynamics import LEDGER_AXES, Ledger, State, costs_of, initial_state, sum_columns
 from echelon.envs.arrays import network_arrays
+from echelon.envs.dynamics import LEDGER_AXES, Ledger, State, costs_of, initial_state, sum_columns
 from echelon.envs.errors import PolicyError
 from echelon.envs.policy import OrderUpTo, Policy
 from echelon.envs.problem import Problem

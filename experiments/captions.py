@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from echelon.experiments.findings import plain, reference_name, verdict, with_half_width
+from echelon.experiments.findings import KIND_NAMES, plain, reference_name, with_half_width
+from echelon.experiments.frames import cost_end, difference_end, training_range
 from echelon.experiments.run_folder import PolicyResult, Result
-from echelon.experiments.sample_path import LONGEST, path_nodes
+from echelon.experiments.sample_path import LONGEST, ending, path_nodes
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,16 @@ def path_words(result: Result, policy: PolicyResult) -> Words:
     """The words for the sample path of a policy."""
     traces = path_nodes(result, policy)
     periods = traces[0].period
-    left_out = len(policy.trace) - len(traces)
-    outlets = [trace for trace in traces if any(trace.demand)]
+    outlets = [ending(trace) for trace in policy.trace if any(trace.demand)]
     short = sum(any(units) for units in zip(*(trace.backorders for trace in outlets), strict=True))
     waited = f" Customers were waiting at the end of {short} of them." if short else ""
-    partly = f" {len(traces)} of {len(policy.trace)} nodes are drawn, the most upstream and most downstream." if left_out else ""
+    drawn = f" {len(traces)} of {len(policy.trace)} nodes are drawn, the most upstream and the most downstream."
+    partly = drawn if len(traces) < len(policy.trace) else ""
     cut = f"the last {LONGEST} periods" if len(periods) == LONGEST else f"{len(periods)} periods"
     means = ", ".join(f"{trace.node} {plain(sum(trace.on_hand) / len(periods), 1)}" for trace in traces)
     return Words(
         f"A sample path of {policy.name}",
-        f"Stock (shaded), orders (strokes) and customers' demand (dots) over {cut} of one scenario.{waited}{partly} "
+        f"Stock (shaded), backorders (below 0), orders (strokes) and customers' demand (dots) over {cut} of one scenario.{waited}{partly} "
         "Every policy meets the same demand and is drawn to the same scale.",
         f"Stock, orders and demand of {policy.name} from period {periods[0]} to {periods[-1]}. "
         f"Mean stock on hand: {means} units.",
@@ -50,7 +51,7 @@ def _cost(result: Result) -> Words:
     return Words(
         "Mean cost",
         f"Further left is cheaper.{target} Bars are {_level(result)} confidence intervals over "
-        f"{result.replications:,} replications; a bar may hide behind its marker.",
+        f"{result.replications:,} replications; a bar may hide behind its marker.{_off_the_scale(cost_end(result))}",
         f"Dot plot of mean cost: {means}.{target}",
     )
 
@@ -61,18 +62,18 @@ def _differences(result: Result) -> Words:
         f"{policy.name} {with_half_width(policy.difference or 0.0, policy.difference_half_width)}, {policy.verdict}"
         for policy in others
     )
-    hollow = " A hollow marker could not be told from it." if "tied" in verdict(result, result.best) else ""
     return Words(
         "Paired differences",
-        f"Cost above that of {result.best.name} on the same scenarios.{hollow} Bars are {_level(result)} intervals, each "
-        "on its own; the verdicts are corrected for the number of comparisons.",
+        f"Cost above that of {result.best.name} on the same scenarios. Hollow: could not be told from it. Bars are {_level(result)} intervals, "
+        "each on its own; the verdicts are corrected for the number of comparisons."
+        f"{_off_the_scale(difference_end(result))}",
         f"Paired differences of mean cost to {result.best.name}: {amounts}.",
     )
 
 
 def _breakdown(result: Result) -> Words:
     largest = "; ".join(
-        f"{policy.name} {kind.replace('_', ' ')}, {100 * policy.costs[kind] / sum(policy.costs.values()):.0f} %"
+        f"{policy.name} {KIND_NAMES[kind]}, {100 * policy.costs[kind] / sum(policy.costs.values()):.0f} %"
         for policy in result.policies
         if sum(policy.costs.values()) > 0
         for kind in [max(policy.costs, key=lambda kind: policy.costs[kind])]
@@ -91,12 +92,19 @@ def _training(result: Result) -> Words:
             cost, steps = min(zip(policy.training.cost, policy.training.steps, strict=True))
             total = plain(policy.training.steps[-1], 0)
             lowest.append(f"{policy.name} {_short(cost)} after {plain(steps, 0)} of {total} steps")
+    highest = max(cost for policy in result.policies if policy.training for cost in policy.training.cost)
+    top = training_range(result)[1]
+    above = f" The first costs, up to {_short(highest)}, are above the frame." if highest > top else ""
     return Words(
         "Learning",
         f"Cost on the validation scenarios, with {_level(result)} bands. Lowest: {'; '.join(lowest)}. "
-        "Straight lines come from the evaluation and the reference.",
+        f"The straight lines come from the evaluation and the reference.{above}",
         f"Training curves. Lowest validation cost: {'; '.join(lowest)}.",
     )
+
+
+def _off_the_scale(end: float | None) -> str:
+    return "" if end is None else " An arrow at the edge stands for a policy beyond the scale."
 
 
 def _short(cost: float) -> str:

@@ -12,6 +12,14 @@ REFERENCE_NAMES = {
     "best_known": "the best known value",
 }
 
+KIND_NAMES = {
+    "holding": "holding",
+    "transit_holding": "holding in transit",
+    "stockout": "stockout",
+    "purchase": "purchase",
+    "fixed": "fixed order cost",
+}
+
 
 def answer(result: Result) -> str:
     """One sentence: what the policy to choose costs, how far it is from the reference, and what it beats."""
@@ -168,11 +176,11 @@ def _rank(result: Result, policy: PolicyResult) -> str:
     """`the best baseline`, or `the next best` if it has company of its own kind above it."""
     peers = [other for other in result.policies if other.kind == policy.kind]
     if peers[0] is not policy:
-        return f"the next best {_KINDS.get(policy.kind, policy.kind)}"
-    return f"the {'best' if len(peers) > 1 else 'only'} {_KINDS.get(policy.kind, policy.kind)}"
+        return f"the next best {_CAMPS.get(policy.kind, policy.kind)}"
+    return f"the {'best' if len(peers) > 1 else 'only'} {_CAMPS.get(policy.kind, policy.kind)}"
 
 
-_KINDS = {"baseline": "baseline", "learned": "learned policy", "optimal": "optimal policy"}
+_CAMPS = {"baseline": "baseline", "learned": "learned policy", "optimal": "optimal policy"}
 
 
 def _tied(policy: PolicyResult) -> bool:

@@ -40,17 +40,18 @@ def league_table(result: Result, policy_looks: Mapping[str, Look]) -> str:
 
 def key(look: Look) -> str:
     """A policy's marker, as it is in the figures."""
-    shape = _SHAPES[look.marker]
-    return f'<svg class="key" viewBox="0 0 14 14" aria-hidden="true" style="fill:var({variable(look.colour)})">{shape}</svg>'
+    fill = f"fill:var({variable(look.colour)})"
+    return f'<svg class="key" viewBox="0 0 14 14" aria-hidden="true" style="{fill}">{_SHAPES[look.marker]}</svg>'
 
 
 def _columns(result: Result) -> dict[str, str]:
     """The columns' labels in order, each with the class of its cells."""
     cost = "Discounted cost" if result.discounted else "Cost a period"
+    gap = {} if result.reference is None else {"Gap to reference (%)": "number"}
     return {
         "Policy": "words",
         cost: "number",
-        "Gap to reference (%)": "number",
+        **gap,
         "Paired difference": "number",
         "Verdict": "words",
         "Fill rate (%)": "number",
@@ -62,11 +63,12 @@ def _columns(result: Result) -> dict[str, str]:
 
 def _row(result: Result, policy: PolicyResult, look: Look, *, labels: list[str]) -> str:
     best = policy is result.best
-    name = f'{key(look)}<span class="policy">{escape(policy.name)}</span> <span class="kind">{escape(policy.kind)}</span>'
+    name = escape(policy.name).replace("_", "_<wbr>")
+    kind = f'<span class="kind">{escape(policy.kind)}</span>'
     cells = [
-        name,
+        f'{key(look)}<span class="policy">{name}</span> {kind}',
         _spread(policy.mean, policy.half_width),
-        _spread(policy.gap, policy.gap_half_width),
+        *([] if result.reference is None else [_spread(policy.gap, policy.gap_half_width)]),
         "" if best else _spread(policy.difference, policy.difference_half_width),
         escape(verdict(result, policy)),
         _share(policy.fill_rate),

@@ -26,7 +26,7 @@ from echelon.experiments.plots import Looks, figures, slug, style
 from echelon.experiments.run_folder import Result, Run, read_run
 from echelon.experiments.sample_path import path_policies
 
-SMALL_NETWORK = 8
+SMALL_NETWORK = 12
 """Nodes up to which the network map opens a problem's section; a larger one is folded away at its end."""
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -59,7 +59,8 @@ def render(run: Run) -> str:
         f'<title>{escape(run.name)} · Echelon report</title>\n<link rel="icon" href="data:,">\n'
         f"<style>\n{css}</style>\n</head>\n<body>\n{_header(run)}\n<main>\n"
         f"{''.join(sections)}{_reproduce(run)}{_methods(run)}</main>\n"
-        f"<footer>Made from the run folder {escape(run.name)} by <code>echelon report</code>.</footer>\n</body>\n</html>\n"
+        f"<footer>Made from the run folder {escape(run.name)} alone by <code>echelon report</code>.</footer>\n"
+        "</body>\n</html>\n"
     )
 
 
@@ -70,7 +71,7 @@ def _header(run: Run) -> str:
         (max(result.replications for result in run.results), "replication"),
     ]
     facts = [f"{count:,} {noun if count == 1 else _PLURALS[noun]}" for count, noun in counted]
-    facts += [f"{label} {run.manifest[key]}" for key, label in _FACTS.items() if run.manifest.get(key)]
+    facts += [f"{label} {run.manifest[key]}" for key, label in _FACTS.items() if key in run.manifest]
     return (
         f'<header>\n<p class="eyebrow">Echelon · comparison of policies</p>\n<h1>{escape(run.name)}</h1>\n'
         f'<p class="facts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>\n{_answers(run)}</header>'
@@ -78,7 +79,7 @@ def _header(run: Run) -> str:
 
 
 _PLURALS = {"problem": "problems", "policy": "policies", "replication": "replications"}
-_FACTS = {"started": "started", "echelon": "Echelon"}
+_FACTS = {"started": "started", "echelon": "Echelon", "seed": "seed"}
 
 
 def _answers(run: Run) -> str:
@@ -86,7 +87,7 @@ def _answers(run: Run) -> str:
     if len(run.results) == 1:
         return ""
     items = (
-        f'<li><a href="#problem-{number}">{escape(result.title)}</a><span>{escape(answer(result))}</span></li>'
+        f'<li><a href="#problem-{number}">{escape(result.title)}</a><span>{_prose(answer(result))}</span></li>'
         for number, result in enumerate(run.results, start=1)
     )
     return f'<ul class="answers">{"".join(items)}</ul>\n'
@@ -103,25 +104,29 @@ def _section(result: Result, policy_looks: Looks, *, number: int) -> str:
         _paragraph("caution", caution(result)),
         network if small else "",
         f'<div class="card">{league_table(result, policy_looks)}</div>',
-        f'<div class="grid">{"".join(_figures(result, policy_looks, prefix=f"p{number}"))}</div>',
+        *_figures(result, policy_looks, prefix=f"p{number}"),
         "" if small else network,
     ]
     body = "\n".join(part for part in parts if part)
     return f'<section id="problem-{number}">\n{body}\n</section>\n'
 
 
-def _figures(result: Result, policy_looks: Looks, *, prefix: str) -> Iterator[str]:
+def _figures(result: Result, policy_looks: Looks, *, prefix: str) -> list[str]:
+    """Two grids of figures: those that compare, and the sample paths side by side."""
+    compared: list[str] = []
+    followed: list[str] = []
     paths = {f"path-{slug(policy.name)}": policy for policy in path_policies(result)}
     for rank, (name, figure) in enumerate(figures(result, policy_looks)):
         said = path_words(result, paths[name]) if name in paths else words(result, name)
         drawing = inline_svg(figure, prefix=f"{prefix}-{rank}", label=said.alternative)
-        yield _figure(said, drawing)
+        (followed if name in paths else compared).append(_figure(said, drawing))
+    return [f'<div class="grid">{"".join(grid)}</div>' for grid in (compared, followed) if grid]
 
 
 def _figure(said: Words, drawing: str) -> str:
     return (
         f'<figure class="card"><h3>{escape(said.heading)}</h3>{drawing}'
-        f"<figcaption>{escape(said.caption)}</figcaption></figure>"
+        f"<figcaption>{_prose(said.caption)}</figcaption></figure>"
     )
 
 
@@ -139,12 +144,13 @@ def _network(result: Result) -> str:
     )
     body = f'<div class="map">{drawing}</div><figcaption>{escape(caption)}</figcaption></figure>'
     if len(nodes) <= SMALL_NETWORK:
-        return f'<figure class="card"><h3>The network</h3>{body}'
+        return f'<figure class="card beside"><h3>The network</h3>{body}'
     return f'<details><summary>The network: {count}</summary><figure class="card">{body}</details>'
 
 
 def _links_in_words(network: Mapping[str, Any]) -> str:
-    return "; ".join(f"{link['source']} to {link['target']}, lead time {link['lead_time']}" for link in network["links"])
+    links = ((link["source"], link["target"], link["lead_time"]) for link in network["links"])
+    return "; ".join(f"{source} to {target}, lead time {lead_time}" for source, target, lead_time in links)
 
 
 def _count(number: int, noun: str) -> str:
@@ -152,7 +158,12 @@ def _count(number: int, noun: str) -> str:
 
 
 def _paragraph(style_class: str, text: str) -> str:
-    return f'<p class="{style_class}">{escape(text)}</p>' if text else ""
+    return f'<p class="{style_class}">{_prose(text)}</p>' if text else ""
+
+
+def _prose(text: str) -> str:
+    """Escaped text in which no line ends between a number and its ± or %."""
+    return escape(text).replace(" ± ", "&nbsp;±&nbsp;").replace(" %", "&nbsp;%")
 
 
 def _reproduce(run: Run) -> str:
@@ -164,11 +175,11 @@ def _reproduce(run: Run) -> str:
         if key != "command"
     )
     shown = f"<pre>{escape(line)}</pre>" if line else ""
-    config = f"<details><summary>The resolved config</summary><pre>{escape(run.config)}</pre></details>" if run.config else ""
+    config = f"<details><summary>The resolved config</summary><pre>{escape(run.config)}</pre></details>"
     return (
         '<section id="reproduce">\n<h2>How to reproduce</h2>\n<div class="card">'
-        f"<p>The config and the seed decide every number; times vary with the machine.</p>{shown}<dl>{facts}</dl>{config}"
-        "</div>\n</section>\n"
+        "<p>This command repeats the run. The config and the seed fix every random number.</p>"
+        f"{shown}<dl>{facts}</dl>{config if run.config else ''}</div>\n</section>\n"
     )
 
 
@@ -179,7 +190,7 @@ def _value(value: Any) -> str:
 
 
 def _methods(run: Run) -> str:
-    notes = "".join(f"<li>{escape(note)}</li>" for note in _notes(run))
+    notes = "".join(f"<li>{_prose(note)}</li>" for note in _notes(run))
     sources = {source for result in run.results for source in (result.citation, result.reference_source) if source}
     listed = "".join(f"<li>{escape(source)}</li>" for source in [*sorted(sources), HOLM])
     return (
@@ -188,7 +199,10 @@ def _methods(run: Run) -> str:
     )
 
 
-HOLM = "Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scandinavian Journal of Statistics 6, 65–70."
+HOLM = (
+    "Holm, S. (1979). A simple sequentially rejective multiple test procedure. "
+    "Scandinavian Journal of Statistics 6, 65-70."
+)
 
 
 def _notes(run: Run) -> Iterator[str]:
@@ -199,11 +213,17 @@ def _notes(run: Run) -> Iterator[str]:
     )
     yield f"± is the half width of a {level} confidence interval over independent replications."
     yield (
-        "All policies of a problem meet the same evaluation scenarios, so differences are paired. They are taken to the "
-        "policy with the lowest mean; its verdict is “best” only if every other was shown to cost more. Verdicts are "
-        "corrected for the number of comparisons by Holm's method."
+        "All policies of a problem meet the same evaluation scenarios, so differences are paired. They are taken to "
+        "the policy with the lowest mean; the table calls it best only if every other was shown to cost more. "
+        "Verdicts are corrected for the number of comparisons by Holm's method."
     )
     yield "Training, tuning and evaluation use random streams of their own."
-    yield "Fill rate: the share of demand met at once from stock. Ready rate: the share of periods without a shortage, over all outlets."
+    yield (
+        "Fill rate: the share of demand met at once from stock. "
+        "Ready rate: the share of periods without a shortage, over all outlets."
+    )
     if any(result.reference is not None for result in run.results):
-        yield "Gap: mean cost above the reference, in per cent of it. A gap to a lower bound is the most that can be gained."
+        yield (
+            "Gap: mean cost above the reference, in per cent of it. "
+            "The optimum lies no further below a policy than a lower bound does."
+        )

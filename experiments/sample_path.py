@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from echelon.experiments.findings import leader, rival
 from echelon.experiments.network_map import layers
 from echelon.experiments.palette import INK, MUTED
 from echelon.experiments.run_folder import NodeTrace, PolicyResult, Result
@@ -14,19 +15,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 4.8, 1.3
+WIDTH, HEIGHT = 4.2, 1.2
 """Inches, the height for one node."""
-LONGEST = 60
+LONGEST = 40
 """Periods that are drawn, from the end of the path."""
 MOST_NODES = 6
 LONGEST_NAME = 40
 
 
 def path_policies(result: Result) -> list[PolicyResult]:
-    """The policies whose sample path is drawn: the best of every kind, or the best two if there is one kind."""
-    traced = [policy for policy in result.policies if policy.trace]
-    firsts = list({policy.kind: policy for policy in reversed(traced)}.values())[::-1]
-    return firsts if len(firsts) > 1 else traced[:2]
+    """The policies whose sample path is drawn: the two that the answer speaks of."""
+    first = leader(result)
+    pair = (first, rival(result, first))
+    return [policy for policy in pair if policy is not None and policy.trace]
 
 
 def path_nodes(result: Result, policy: PolicyResult) -> list[NodeTrace]:
@@ -35,7 +36,7 @@ def path_nodes(result: Result, policy: PolicyResult) -> list[NodeTrace]:
     order = layers([node["name"] for node in network["nodes"]], network["links"]) or {}
     traces = sorted(policy.trace, key=lambda trace: order.get(trace.node, 0))
     half = MOST_NODES // 2
-    return [_end(trace) for trace in (traces if len(traces) <= MOST_NODES else traces[:half] + traces[-half:])]
+    return [ending(trace) for trace in (traces if len(traces) <= MOST_NODES else traces[:half] + traces[-half:])]
 
 
 def draw_path(result: Result, policy: PolicyResult, *, colour: str) -> Figure:
@@ -48,10 +49,13 @@ def draw_path(result: Result, policy: PolicyResult, *, colour: str) -> Figure:
     for axes, trace in zip(panels, nodes, strict=True):
         _draw_node(axes, trace, colour=colour)
         axes.set_ylim(*_limits(result, trace.node))
+    for axes in panels[:-1]:
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(bottom=False)
     panels[-1].set_xlabel("period")
     parts = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels]
     labelled = {label: handle for part in parts for handle, label in part}
-    figure.legend(labelled.values(), labelled.keys(), loc="outside upper left", ncols=4, fontsize=9, columnspacing=1.2)
+    figure.legend(labelled.values(), labelled.keys(), loc="outside upper left", ncols=4, columnspacing=1.4)
     return figure
 
 
@@ -61,13 +65,13 @@ def _draw_node(axes: Axes, trace: NodeTrace, *, colour: str) -> None:
     axes.fill_between(period, trace.on_hand, step="mid", color=colour, alpha=0.3, linewidth=0)
     axes.step(period, trace.on_hand, where="mid", color=colour, linewidth=1.3, label="on hand")
     if any(short):
-        axes.fill_between(period, short, step="mid", color=INK, alpha=0.75, linewidth=0, label="backorders (below 0)")
+        axes.fill_between(period, short, step="mid", color=INK, alpha=0.75, linewidth=0, label="backorders")
     stems_x, stems_y = _stems(period, trace.ordered)
-    axes.plot(stems_x, stems_y, color=MUTED, linewidth=1.4, label="ordered")
+    axes.plot(stems_x, stems_y, color=MUTED, linewidth=1.8, label="ordered")
     if any(trace.demand):
         axes.plot(period, trace.demand, ".", color=INK, markersize=3.5, label="demand")
     axes.axhline(0.0, color=MUTED, linewidth=0.8)
-    axes.set_title(f"{trace.node[:LONGEST_NAME]} (units)", loc="left", fontsize=9.5, color=INK)
+    axes.set_title(f"{trace.node[:LONGEST_NAME]} (units)", loc="left", fontsize=9, color=INK)
     axes.grid(axis="y")
 
 
@@ -88,7 +92,8 @@ def _limits(result: Result, node: str) -> tuple[float, float]:
     return -bottom - room, top + room
 
 
-def _end(trace: NodeTrace) -> NodeTrace:
+def ending(trace: NodeTrace) -> NodeTrace:
+    """The periods of a path that are drawn."""
     return NodeTrace(
         trace.node,
         trace.period[-LONGEST:],

@@ -1,0 +1,256 @@
+"""Stable-Baselines3 algorithms, trained on the native vector environment through one door."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+from echelon.agents.learned import LearnedPolicy
+from echelon.agents.vec_env import NativeVecEnv
+from echelon.envs.codec import ActionKind, Codec, Decision
+from echelon.envs.errors import MethodError, nearest
+from echelon.envs.problem import Problem
+from echelon.envs.scenarios import Scenarios, sample
+from echelon.envs.simulate import simulate
+from echelon.envs.vector_env import NetworkVectorEnv
+
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "a2c": A2C, "sac": SAC, "td3": TD3, "dqn": DQN}
+
+EPISODE = 200
+"""Periods of a training episode."""
+PROBE = 50
+"""Periods in which the reward of the untrained policy is measured, to start the critic at its level."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Settings that work on inventory problems with one period's demand as the unit of everything."""
+
+    copies: int
+    action: ActionKind
+    settings: Mapping[str, Any]
+
+
+INITIAL_LOG_STD: dict[Decision, float] = {"orders": -1.0, "levels": -2.0}
+"""How widely an on-policy learner explores at first; level actions begin near good levels."""
+
+_NETWORK = {"net_arch": [64, 64], "activation_fn": torch.nn.SiLU}
+_REPLAY = {
+    "learning_rate": 1e-3,
+    "buffer_size": 500_000,
+    "learning_starts": 10_000,
+    "batch_size": 512,
+    "train_freq": 1,
+    "gradient_steps": 4,
+    "gamma": 0.98,
+}
+
+DEFAULTS: dict[str, Defaults] = {
+    "ppo": Defaults(
+        256,
+        "continuous",
+        {
+            "learning_rate": 3e-3,
+            "n_steps": 32,
+            "batch_size": 2_048,
+            "n_epochs": 8,
+            "gamma": 0.98,
+            "gae_lambda": 0.95,
+        },
+    ),
+    "a2c": Defaults(
+        256,
+        "continuous",
+        {"learning_rate": 2e-3, "n_steps": 8, "gamma": 0.98, "gae_lambda": 0.95},
+    ),
+    "sac": Defaults(64, "continuous", _REPLAY),
+    "td3": Defaults(64, "continuous", _REPLAY),
+    "dqn": Defaults(
+        64, "discrete", {**_REPLAY, "learning_rate": 5e-4, "target_update_interval": 2_000, "exploration_fraction": 0.3}
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A trained policy and how its cost fell."""
+
+    policy: LearnedPolicy
+    curve: tuple[dict[str, float], ...]
+    """Cost and half width (95 %) on the validation scenarios, after so many steps and CPU seconds."""
+    steps: int
+    seconds: float
+    """CPU seconds of training, validation left out."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def default_decision(problem: Problem) -> Decision:
+    """Echelon levels where customers wait, since base stock is near the optimum there; else the orders themselves."""
+    waits = all(outlet.stockout_rule == "backorder" for outlet in problem.network.outlets)
+    fixed = any(link.fixed_cost for link in problem.network.links)
+    return "levels" if waits and not fixed else "orders"
+
+
+def train(
+    problem: Problem,
+    *,
+    algorithm: str = "ppo",
+    seed: int = 0,
+    steps: int = 2_000_000,
+    copies: int | None = None,
+    decision: Decision | None = None,
+    action: ActionKind | None = None,
+    settings: Mapping[str, Any] | None = None,
+    evaluations: int = 8,
+    validation_replications: int = 200,
+    log_folder: Path | None = None,
+    on_progress: Callable[[int, float], None] | None = None,
+) -> Training:
+    """Train a policy of Stable-Baselines3 on a problem.
+
+    `steps` counts periods over all `copies` of the environment; the learning rate falls linearly to
+    0 over them. `settings` override the algorithm's arguments. The policy that costs least on the
+    validation scenarios, out of `evaluations` spread over the training, is returned. With a
+    `log_folder` the training is logged for TensorBoard. `on_progress(steps, cost)` hears of it.
+    """
+    if algorithm not in ALGORITHMS:
+        raise MethodError(f"unknown algorithm {algorithm!r}{nearest(algorithm, ALGORITHMS)}")
+    torch.set_num_threads(1)
+    defaults = DEFAULTS[algorithm]
+    codec = Codec(problem.network, decision or default_decision(problem), action or defaults.action)
+    env = _training_env(problem, codec, copies or defaults.copies, seed)
+    chosen = {**defaults.settings, **(settings or {})}
+    model = _model(algorithm, env, seed, chosen, codec.decision)
+    if log_folder is not None:
+        model.set_logger(configure(str(log_folder), ["tensorboard"]))
+    _start_critic_at(model, _mean_reward(model, env))
+    watch = _Watch(problem, codec, _validation(problem, seed, validation_replications), steps, evaluations, on_progress)
+    started = time.process_time()
+    model.learn(steps, callback=watch)
+    seconds = time.process_time() - started - watch.seconds
+    watch.evaluate()
+    return Training(watch.best_policy(), tuple(watch.curve), model.num_timesteps, seconds, chosen)
+
+
+def _training_env(problem: Problem, codec: Codec, copies: int, seed: int) -> NativeVecEnv:
+    """Copies with short episodes; seeds are spread so that the copies of different seeds do not meet."""
+    episodes = replace(problem, periods=EPISODE, warm_up=0, discount=1.0)
+    native = NetworkVectorEnv(episodes, copies, decision=codec.decision, action=codec.action)
+    env = NativeVecEnv(native)
+    env.seed(int(np.random.SeedSequence((seed, 1)).generate_state(1)[0]))
+    return env
+
+
+def _model(
+    algorithm: str, env: NativeVecEnv, seed: int, settings: Mapping[str, Any], decision: Decision
+) -> BaseAlgorithm:
+    rate = settings.get("learning_rate", 3e-4)
+    schedule = (lambda remaining: rate * max(remaining, 0.01)) if isinstance(rate, float) else rate
+    kind = ALGORITHMS[algorithm]
+    network = dict(_NETWORK)
+    if issubclass(kind, OnPolicyAlgorithm):
+        network["log_std_init"] = INITIAL_LOG_STD[decision]
+    network |= settings.get("policy_kwargs", {})
+    arguments = {**settings, "learning_rate": schedule, "policy_kwargs": network}
+    try:
+        return kind("MlpPolicy", env, seed=seed, device="cpu", **arguments)  # type: ignore[arg-type]
+    except (TypeError, AssertionError, ValueError) as error:
+        raise MethodError(f"{algorithm} cannot be set up: {error}") from error
+
+
+def _mean_reward(model: BaseAlgorithm, env: NativeVecEnv) -> float:
+    observation = env.reset()
+    rewards = []
+    for _ in range(PROBE):
+        action, _ = model.predict(observation)  # type: ignore[arg-type]
+        observation, reward, _, _ = env.step(action)
+        rewards.append(reward.mean())
+    return float(np.mean(rewards))
+
+
+def _start_critic_at(model: BaseAlgorithm, reward: float) -> None:
+    """Let the value of an on-policy critic start at the discounted sum of a constant reward."""
+    head = getattr(model.policy, "value_net", None)
+    if isinstance(head, torch.nn.Linear):
+        with torch.no_grad():
+            head.bias.fill_(reward / (1 - model.gamma))  # type: ignore[attr-defined]
+
+
+def _validation(problem: Problem, seed: int, replications: int) -> Scenarios:
+    return sample(problem.network, periods=problem.periods, replications=replications, seed=seed, stream="validation")
+
+
+class _Watch(BaseCallback):
+    """Evaluates the policy at even distances, keeps the best one, and ends the training at its number of steps."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        codec: Codec,
+        scenarios: Scenarios,
+        steps: int,
+        evaluations: int,
+        on_progress: Callable[[int, float], None] | None,
+    ) -> None:
+        super().__init__()
+        self.problem, self.codec, self.scenarios = problem, codec, scenarios
+        self.every = steps / max(1, evaluations)
+        self.due = self.every
+        self.on_progress = on_progress
+        self.curve: list[dict[str, float]] = []
+        self.best: tuple[float, dict[str, torch.Tensor]] | None = None
+        self.seconds = 0.0
+        self.started = time.process_time()
+
+    def _on_step(self) -> bool:
+        if not math.isfinite(float(np.sum(self.locals.get("rewards", 0.0)))):
+            raise MethodError(f"a reward is not finite after {self.num_timesteps} steps")
+        if self.on_progress is not None:
+            self.on_progress(self.num_timesteps, self.curve[-1]["cost"] if self.curve else math.nan)
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps >= self.due:
+            self.due += self.every
+            self.evaluate()
+
+    def evaluate(self) -> None:
+        """Simulate the current policy on the validation scenarios and add a point to the curve."""
+        begin = time.process_time()
+        cost = simulate(self.problem, self._current(), self.scenarios).cost
+        mean, half_width = float(cost.mean()), float(1.96 * cost.std(ddof=1) / math.sqrt(len(cost)))
+        if self.best is None or mean < self.best[0]:
+            weights = {name: value.clone() for name, value in self.model.policy.state_dict().items()}
+            self.best = (mean, weights)
+        self.seconds += time.process_time() - begin
+        spent = time.process_time() - self.started - self.seconds
+        self.curve.append(
+            {"steps": float(self.num_timesteps), "seconds": spent, "cost": mean, "half_width": half_width}
+        )
+        self.logger.record("validation/cost", mean)
+        self.logger.dump(self.num_timesteps)
+
+    def _current(self) -> LearnedPolicy:
+        return LearnedPolicy(self.codec, self.model.policy, _name_of(self.model))
+
+    def best_policy(self) -> LearnedPolicy:
+        """The policy of the evaluation that cost least."""
+        assert self.best is not None
+        self.model.policy.load_state_dict(self.best[1])
+        return self._current()
+
+
+def _name_of(model: BaseAlgorithm) -> str:
+    return next(name for name, kind in ALGORITHMS.items() if isinstance(model, kind))

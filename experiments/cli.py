@@ -1,0 +1,172 @@
+"""The command line. Every command imports what it needs when it runs, so that --help is quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from echelon.envs.errors import ConfigError, EchelonError
+
+if TYPE_CHECKING:
+    from echelon.envs.network import Network
+
+app = typer.Typer(
+    help="Which replenishment policy is best on this network, by how much, and how far from optimal is it?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+importing = typer.Typer(help="Turn real data into a network file.", no_args_is_help=True)
+app.add_typer(importing, name="import")
+
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key; may be repeated.")]
+
+
+def main() -> None:
+    """Run the command line; errors of Echelon end it with exit code 2 and a plain message."""
+    try:
+        app()
+    except EchelonError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import echelon
+
+        print(f"echelon {echelon.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def problems() -> None:
+    """List the catalogued problems with their parameters."""
+    import inspect
+
+    from echelon.envs.catalogue import PROBLEMS
+
+    for problem_id, builder in PROBLEMS.items():
+        print(f"{problem_id}\n    {(builder.__doc__ or '').splitlines()[0]}")
+        for name, parameter in inspect.signature(builder).parameters.items():
+            print(f"    {name} = {parameter.default!r}")
+        print()
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="A YAML file, or the name of a shipped config: quickstart.yaml")],
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder; it must not exist. Default: runs/NAME-TIME")] = None,
+) -> None:
+    """Train and evaluate all policies of a config on common scenarios; write tables, plots and a report."""
+    from echelon.experiments.config import load_config
+
+    loaded = load_config(config, overrides or [])
+    from echelon.experiments.console import RichProgress, print_league
+    from echelon.experiments.run import run_experiment
+
+    with RichProgress() as progress:
+        folder = run_experiment(loaded, out=out, progress=progress)
+    print_league(folder)
+    print(f"\nReport: {folder / 'report.html'}")
+
+
+@app.command()
+def evaluate(
+    problem: Annotated[str, typer.Argument(help="The id of a problem, such as echelon/LostSales-v0")],
+    policy: Annotated[str, typer.Option(help="A baseline by name, or the folder of a trained policy")],
+    overrides: Overrides = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set an option of the baseline; may be repeated.")
+    ] = None,
+    replications: Annotated[int, typer.Option(min=2, help="Replications of the evaluation")] = 2_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of tuning and evaluation")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+) -> None:
+    """Plan one policy for one problem and measure its cost and its gap to the reference."""
+    from echelon.experiments.single import evaluate_policy
+
+    record = evaluate_policy(
+        problem, policy, parameters=_mapping(overrides), options=_mapping(option), replications=replications, seed=seed
+    )
+    if as_json:
+        print(json.dumps(record))
+        return
+    for key, value in record.items():
+        print(f"{key:15} {value}")
+
+
+@importing.command()
+def willems(
+    folder: Annotated[Path, typer.Argument(help="The folder with stages.csv and arcs.csv")],
+    chain: Annotated[int, typer.Option(help="Number of the chain, 1 to 38")],
+    out: Annotated[Path | None, typer.Option(help="The network file to write; default: willems_CHAIN.yaml")] = None,
+    holding_rate: Annotated[float, typer.Option(help="Holding cost per period, as a share of a unit's cost")] = 0.001,
+) -> None:
+    """Import a real supply chain of Willems (2008)."""
+    from echelon.envs.willems import load_willems
+
+    _write_network(load_willems(folder, chain, holding_rate=holding_rate), out or Path(f"willems_{chain}.yaml"))
+
+
+@importing.command()
+def history(
+    file: Annotated[Path, typer.Argument(help="A CSV file with the columns date, item, location, quantity")],
+    out: Annotated[Path, typer.Option(help="The network file to write")] = Path("network.yaml"),
+    period: Annotated[str, typer.Option(help="Length of a period: D, W or M")] = "W",
+    method: Annotated[str, typer.Option(help="empirical (independent periods) or bootstrap (blocks)")] = "empirical",
+    lead_time: Annotated[int, typer.Option(help="Periods from the supplier, or the warehouse, to an outlet")] = 2,
+    warehouse_lead_time: Annotated[
+        int | None, typer.Option(help="Periods from the supplier to a warehouse between; default: no warehouse")
+    ] = None,
+    holding_cost: Annotated[float, typer.Option(help="Per unit and period at an outlet")] = 1.0,
+    stockout_cost: Annotated[float, typer.Option(help="Per unit short")] = 9.0,
+    stockout_rule: Annotated[str, typer.Option(help="lost_sales or backorder")] = "lost_sales",
+) -> None:
+    """Import a demand history: every item and location becomes an outlet with resampled demand."""
+    from echelon.envs.history import history_network, load_history
+
+    network = history_network(
+        load_history(file, period=_choice("period", period, ("D", "W", "M"))),
+        lead_time=lead_time,
+        warehouse_lead_time=warehouse_lead_time,
+        holding_cost=holding_cost,
+        stockout_cost=stockout_cost,
+        stockout_rule=_choice("stockout-rule", stockout_rule, ("lost_sales", "backorder")),
+        method=_choice("method", method, ("empirical", "bootstrap")),
+    )
+    _write_network(network, out)
+
+
+def _choice(name: str, value: str, allowed: tuple[str, ...]) -> Any:
+    if value not in allowed:
+        raise ConfigError([f"--{name}: must be one of {', '.join(allowed)} (got {value!r})"])
+    return value
+
+
+def _write_network(network: Network, out: Path) -> None:
+    if out.exists():
+        raise ConfigError([f"{out}: the file exists already; choose another one with --out"])
+    network.to_yaml(out)
+    print(f"{out}: {len(network.nodes)} nodes, {len(network.links)} links, {len(network.outlets)} outlets")
+
+
+def _mapping(overrides: list[str] | None) -> dict[str, Any]:
+    from echelon.envs.yaml_io import Document, apply_overrides
+
+    data: dict[str, Any] = apply_overrides(Document({}, "--set"), overrides or []).data
+    return data

@@ -1,0 +1,314 @@
+"""Running an experiment: plan or train every policy, evaluate all on common scenarios, write a run folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from echelon.baselines import make_plan, reference_of
+from echelon.envs.arrays import network_arrays
+from echelon.envs.dynamics import gather_sum
+from echelon.envs.errors import ConfigError
+from echelon.envs.policy import Policy
+from echelon.envs.problem import Problem, Reference
+from echelon.envs.scenarios import Scenarios, sample
+from echelon.envs.simulate import Outcome, simulate
+from echelon.envs.yaml_io import dump_yaml
+from echelon.experiments.config import Config, PolicyConfig, ProblemConfig
+from echelon.experiments.evaluate import Difference, compare, estimate, gap
+
+Row = dict[str, Any]
+
+TRACED_PERIODS = 60
+PACKAGES = ("numpy", "scipy", "numba", "gymnasium", "pandas", "torch", "stable-baselines3")
+
+
+@dataclass(frozen=True, eq=False)
+class Competitor:
+    """A policy that is ready to be evaluated."""
+
+    name: str
+    kind: str
+    """baseline, optimal or learned."""
+    policy: Policy
+    parameters: Mapping[str, Any]
+    seconds: float
+    """CPU seconds of planning or training."""
+    citation: str = ""
+    curve: tuple[Mapping[str, float], ...] = ()
+
+
+class Progress:
+    """What a run tells about itself while it runs; this one says nothing."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A stage of so many steps begins."""
+
+    def advance(self, done: int, note: str) -> None:
+        """So many steps of the stage are done."""
+
+
+def run_experiment(config: Config, *, out: Path | None = None, progress: Progress | None = None) -> Path:
+    """Run a config and write its folder; returns the folder.
+
+    The folder holds `results.csv` (one row per policy and replication), `summary.csv`, `training.csv`,
+    `trace.csv`, `config.yaml` (resolved), `manifest.json`, checkpoints, TensorBoard logs, plots and
+    `report.html`. Raises `ConfigError` if the folder exists.
+    """
+    from echelon.experiments.plots import write_plots
+    from echelon.experiments.report import write_report
+
+    _require_extras(config)
+    folder = new_folder(out or default_folder(config.name))
+    dump_yaml(config.model_dump(mode="json"), folder / "config.yaml")
+    started = datetime.now(UTC)
+    rows: dict[str, list[Row]] = {"results": [], "summary": [], "training": [], "trace": []}
+    described: dict[str, Any] = {}
+    for name, section in config.problems.items():
+        described[name] = _run_problem(name, section, config, folder, rows, progress or Progress())
+    for table, content in rows.items():
+        _write_csv(folder / f"{table}.csv", content)
+    _write_json(folder / "problems.json", {name: d["problem"] for name, d in described.items()})
+    _write_json(folder / "networks.json", {name: d["network"] for name, d in described.items()})
+    _write_json(folder / "manifest.json", _manifest(config, started))
+    write_plots(folder)
+    write_report(folder)
+    return folder
+
+
+def new_folder(path: Path) -> Path:
+    """Make a folder for a run; one that exists is never written into."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        raise ConfigError([f"{path}: the run folder exists already; choose another one with --out"]) from None
+    return path
+
+
+def default_folder(name: str) -> Path:
+    """runs/NAME-DATE-TIME, in the current folder."""
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{name}-{stamp}"
+
+
+def _require_extras(config: Config) -> None:
+    """Fail before any work if an agent is asked for and cannot be trained."""
+    if any(policy.agent for section in config.problems.values() for policy in section.policies.values()):
+        import echelon.agents as _  # noqa: F401  (raises MissingExtraError)
+
+
+def _run_problem(
+    name: str,
+    section: ProblemConfig,
+    config: Config,
+    folder: Path,
+    rows: dict[str, list[Row]],
+    progress: Progress,
+) -> dict[str, Any]:
+    problem = section.problem
+    reference = reference_of(problem)
+    competitors = [
+        prepare(label, policy, problem, seed=config.seed, folder=folder / "learned" / name, progress=progress)
+        for label, policy in section.policies.items()
+    ]
+    scenarios = sample(problem.network, periods=problem.periods, replications=config.replications, seed=config.seed)
+    progress.stage(f"{name}: evaluating", len(competitors))
+    outcomes: dict[str, Outcome] = {}
+    for done, competitor in enumerate(competitors):
+        outcomes[competitor.name] = simulate(problem, competitor.policy, scenarios)
+        rows["trace"] += _trace_rows(name, competitor, problem, scenarios)
+        progress.advance(done + 1, competitor.name)
+    differences = compare({label: outcome.cost for label, outcome in outcomes.items()}, confidence=config.confidence)
+    for competitor in competitors:
+        outcome = outcomes[competitor.name]
+        rows["results"] += _result_rows(name, competitor.name, outcome)
+        summary = summary_row(competitor, outcome, reference, config.confidence)
+        rows["summary"].append({"problem": name, **summary, **_difference_columns(differences[competitor.name])})
+        rows["training"] += [{"problem": name, "policy": competitor.name, **point} for point in competitor.curve]
+    return {"problem": _problem_record(problem, reference, competitors), "network": _network_record(problem)}
+
+
+def prepare(
+    name: str, policy: PolicyConfig, problem: Problem, *, seed: int, folder: Path, progress: Progress
+) -> Competitor:
+    """Plan a baseline or train an agent."""
+    started = time.process_time()
+    if policy.baseline is not None:
+        progress.stage(f"{name}: planning", 1)
+        options = dict(policy.options)
+        if policy.baseline in TUNED and "seed" not in options:
+            options["seed"] = seed
+        plan = make_plan(policy.baseline, problem, **options)
+        progress.advance(1, policy.baseline)
+        kind = "optimal" if plan.optimal else "baseline"
+        seconds = time.process_time() - started
+        return Competitor(name, kind, plan.policy, plan.parameters, seconds, plan.citation)
+    return _train(name, policy, problem, seed=seed, folder=folder, progress=progress)
+
+
+TUNED = ("base_stock", "echelon_base_stock", "capped_base_stock", "min_max")
+"""Baselines that are tuned by simulation, on scenarios of their own."""
+
+
+def _train(
+    name: str, policy: PolicyConfig, problem: Problem, *, seed: int, folder: Path, progress: Progress
+) -> Competitor:
+    from echelon.agents import train
+
+    assert policy.agent is not None
+    progress.stage(f"{name}: training {policy.agent}", policy.steps)
+    training = train(
+        problem,
+        algorithm=policy.agent,
+        seed=seed,
+        steps=policy.steps,
+        copies=policy.copies,
+        decision=policy.decision,
+        action=policy.action,
+        settings=policy.settings,
+        log_folder=folder / name / "tensorboard",
+        on_progress=lambda steps, cost: progress.advance(steps, "" if np.isnan(cost) else f"cost {cost:.4g}"),
+    )
+    training.policy.save(folder / name)
+    parameters = {"algorithm": policy.agent, "decision": training.policy.codec.decision, "steps": training.steps}
+    return Competitor(name, "learned", training.policy, parameters, training.seconds, "", training.curve)
+
+
+def summary_row(competitor: Competitor, outcome: Outcome, reference: Reference | None, confidence: float) -> Row:
+    """The figures of one policy on one problem."""
+    cost = estimate(outcome.cost, confidence=confidence)
+    above = gap(cost, reference)
+    return {
+        "policy": competitor.name,
+        "kind": competitor.kind,
+        "parameters": json.dumps(dict(competitor.parameters)),
+        "mean": cost.mean,
+        "half_width": cost.half_width,
+        "confidence": confidence,
+        "reference": reference.value if reference else None,
+        "reference_kind": reference.kind if reference else None,
+        "gap_percent": above.percent if above else None,
+        "gap_half_width": above.half_width if above else None,
+        "fill_rate": float(outcome.fill_rate.mean()),
+        "ready_rate": float(outcome.ready_rate.mean()),
+        "seconds": competitor.seconds,
+    }
+
+
+def _difference_columns(difference: Difference) -> Row:
+    best = difference.verdict == "best"
+    return {
+        "difference": difference.estimate.mean,
+        "difference_half_width": None if best else difference.estimate.half_width,
+        "verdict": difference.verdict,
+    }
+
+
+def _result_rows(problem: str, policy: str, outcome: Outcome) -> list[Row]:
+    kinds = {kind: part.sum(axis=1) for kind, part in outcome.costs.items()}
+    columns = {"cost": outcome.cost, "fill_rate": outcome.fill_rate, "ready_rate": outcome.ready_rate, **kinds}
+    return [
+        {"problem": problem, "policy": policy, "replication": k, **{name: float(v[k]) for name, v in columns.items()}}
+        for k in range(len(outcome.cost))
+    ]
+
+
+def _trace_rows(name: str, competitor: Competitor, problem: Problem, scenarios: Scenarios) -> list[Row]:
+    """What each node held and ordered in the first replication, after the warm-up."""
+    arrays = network_arrays(problem.network)
+    trace = simulate(problem, competitor.policy, scenarios[:1], trace=True).trace
+    assert trace is not None
+    of_outlets = arrays.outlet_column[:, None]
+    by_node = {
+        "on_hand": trace.on_hand[0],
+        "backorders": gather_sum(trace.backorders[0], of_outlets),
+        "ordered": gather_sum(trace.ordered[0], arrays.in_links),
+        "demand": gather_sum(trace.demand[0], of_outlets),
+    }
+    last = min(problem.periods, problem.warm_up + TRACED_PERIODS)
+    return [
+        {
+            "problem": name,
+            "policy": competitor.name,
+            "period": t,
+            "node": node.name,
+            **{column: float(values[t, n]) for column, values in by_node.items()},
+        }
+        for t in range(problem.warm_up, last)
+        for n, node in enumerate(problem.network.nodes)
+    ]
+
+
+def _problem_record(problem: Problem, reference: Reference | None, competitors: list[Competitor]) -> Row:
+    return {
+        "title": problem.name,
+        "parameters": {name: _plain(value) for name, value in problem.parameters.items()},
+        "periods": problem.periods,
+        "warm_up": problem.warm_up,
+        "citation": problem.citation,
+        "objective": "average cost per period" if problem.discount == 1 else "discounted cost",
+        "reference_source": reference.source if reference else "",
+        "methods": {c.name: c.citation for c in competitors if c.citation},
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, int | float | str | bool | list | dict | None) else str(value)
+
+
+def _network_record(problem: Problem) -> Row:
+    nodes = [
+        {"name": n.name, "outlet": n.demand is not None, "holding_cost": n.holding_cost} for n in problem.network.nodes
+    ]
+    links = [{"source": x.source, "target": x.target, "lead_time": x.lead_time} for x in problem.network.links]
+    return {"nodes": nodes, "links": links}
+
+
+def _manifest(config: Config, started: datetime) -> Row:
+    versions = {}
+    for package in ("echelon", *PACKAGES):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        **versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": platform.machine(),
+        "cores": os.cpu_count(),
+        "seed": config.seed,
+        "replications": config.replications,
+        "confidence": config.confidence,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": (datetime.now(UTC) - started).total_seconds(),
+        "command": " ".join(["echelon", *sys.argv[1:]]),
+    }
+
+
+def _write_csv(path: Path, rows: list[Row]) -> None:
+    import pandas as pd
+
+    _replace(path, lambda part: pd.DataFrame(rows).to_csv(part, index=False))
+
+
+def _write_json(path: Path, data: Any) -> None:
+    _replace(path, lambda part: part.write_text(json.dumps(data, indent=2) + "\n"))
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file beside its place and move it there, so that no reader sees a part of it."""
+    part = path.with_name(f".{path.name}.part")
+    write(part)
+    os.replace(part, path)

@@ -1,0 +1,67 @@
+"""Evaluating one policy on one problem, for the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from echelon.baselines import BASELINES, reference_of
+from echelon.envs.catalogue import make_problem
+from echelon.envs.errors import ConfigError, EchelonError, nearest
+from echelon.envs.problem import Problem
+from echelon.envs.scenarios import sample
+from echelon.envs.simulate import simulate
+from echelon.experiments.config import PolicyConfig
+from echelon.experiments.run import Competitor, Progress, prepare, summary_row
+
+KEYS = ("mean", "half_width", "confidence", "reference", "reference_kind", "gap_percent")
+
+
+def evaluate_policy(
+    problem_id: str,
+    policy: str,
+    *,
+    parameters: Mapping[str, Any],
+    options: Mapping[str, Any],
+    replications: int,
+    seed: int,
+    confidence: float = 0.95,
+) -> dict[str, Any]:
+    """The record that `echelon evaluate` prints: the problem, the policy, its cost and its gap."""
+    problem = _problem(problem_id, parameters)
+    competitor = _competitor(policy, problem, options, seed)
+    scenarios = sample(problem.network, periods=problem.periods, replications=replications, seed=seed)
+    row = summary_row(competitor, simulate(problem, competitor.policy, scenarios), reference_of(problem), confidence)
+    measured = {key: row[key] for key in KEYS}
+    return {"problem": problem_id, "policy": policy, "parameters": json.loads(row["parameters"]), **measured}
+
+
+def _problem(problem_id: str, parameters: Mapping[str, Any]) -> Problem:
+    try:
+        return make_problem(problem_id, **parameters)
+    except EchelonError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigError([f"{problem_id}: {error}"]) from error
+
+
+def _competitor(policy: str, problem: Problem, options: Mapping[str, Any], seed: int) -> Competitor:
+    if policy in BASELINES:
+        config = PolicyConfig(baseline=policy, options=dict(options))
+        return prepare(policy, config, problem, seed=seed, folder=Path(), progress=Progress())
+    if not Path(policy).is_dir():
+        raise ConfigError(
+            [
+                f"--policy: must be a baseline or the folder of a trained policy (got {policy!r}){nearest(policy, BASELINES)}"
+            ]
+        )
+    from echelon.agents import LearnedPolicy
+
+    learned = LearnedPolicy.load(policy)
+    if learned.codec.network != problem.network:
+        raise ConfigError(
+            [f"--policy: {policy} was trained on another network than {problem.name} with these parameters"]
+        )
+    return Competitor(Path(policy).name, "learned", learned, {"algorithm": learned.algorithm}, 0.0)
