@@ -14,8 +14,8 @@ except ImportError as error:
         "pip install 'echelon[learn]' -c constraints.txt"
     ) from error
 
+from echelon.agents.algorithms import ALGORITHMS as ALGORITHMS
 from echelon.agents.learned import LearnedPolicy as LearnedPolicy
-from echelon.agents.sb3 import ALGORITHMS as ALGORITHMS
 from echelon.agents.sb3 import Training as Training
 from echelon.agents.sb3 import train as train
 from echelon.agents.vec_env import NativeVecEnv as NativeVecEnv

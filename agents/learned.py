@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.policies import BasePolicy
 
+from echelon.agents.algorithms import ALGORITHMS
 from echelon.envs.codec import Codec
 from echelon.envs.dynamics import State
 from echelon.envs.errors import ConfigError
@@ -69,8 +70,6 @@ class LearnedPolicy:
     @classmethod
     def load(cls, folder: str | Path) -> LearnedPolicy:
         """Read a checkpoint. Raises `ConfigError` if it is missing, broken or of another schema."""
-        from echelon.agents.sb3 import ALGORITHMS
-
         description = _read_description(Path(folder) / DESCRIPTION)
         codec = Codec(Network.from_dict(description["network"]), description["decision"], description["action"])
         kind = ALGORITHMS[description["algorithm"]].policy_aliases["MlpPolicy"]
@@ -78,7 +77,7 @@ class LearnedPolicy:
             codec.observation_space,
             codec.action_space,
             lambda _: 0.0,
-            **_policy_arguments(description["architecture"]),  # type: ignore[arg-type]
+            **_policy_arguments(description["architecture"]),
         )
         actor.load_state_dict(load_file(Path(folder) / WEIGHTS))
         return cls(codec, actor, description["algorithm"])

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from echelon.agents.algorithms import ALGORITHMS
 from echelon.agents.learned import LearnedPolicy
 from echelon.agents.vec_env import NativeVecEnv
 from echelon.envs.codec import ActionKind, Codec, Decision
@@ -25,8 +25,6 @@ from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
 from echelon.envs.simulate import simulate
 from echelon.envs.vector_env import NetworkVectorEnv
-
-ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "a2c": A2C, "sac": SAC, "td3": TD3, "dqn": DQN}
 
 EPISODE = 200
 """Periods of a training episode."""
@@ -165,16 +163,16 @@ def _model(
     network |= settings.get("policy_kwargs", {})
     arguments = {**settings, "learning_rate": schedule, "policy_kwargs": network}
     try:
-        return kind("MlpPolicy", env, seed=seed, device="cpu", **arguments)  # type: ignore[arg-type]
+        return kind("MlpPolicy", env, seed=seed, device="cpu", **arguments)
     except (TypeError, AssertionError, ValueError) as error:
         raise MethodError(f"{algorithm} cannot be set up: {error}") from error
 
 
 def _mean_reward(model: BaseAlgorithm, env: NativeVecEnv) -> float:
-    observation = env.reset()
+    observation: Any = env.reset()
     rewards = []
     for _ in range(PROBE):
-        action, _ = model.predict(observation)  # type: ignore[arg-type]
+        action, _ = model.predict(observation)
         observation, reward, _, _ = env.step(action)
         rewards.append(reward.mean())
     return float(np.mean(rewards))

@@ -21,7 +21,7 @@ from echelon.envs.policy import OrderUpTo, Position, order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios
 
-XIN = "L. Xin, Understanding the performance of capped base-stock policies in lost-sales inventory models, Operations Research 69(1), 2021"
+XIN = "L. Xin, Understanding the performance of capped base-stock policies, Operations Research 69(1), 2021"
 
 
 def base_stock(
@@ -58,7 +58,6 @@ def capped_base_stock(
         common = scenarios or tuning_scenarios(problem, seed=seed)
         uncapped = base_stock(problem, scenarios=common).parameters["levels"]
         flow = Codec(problem.network).flow[network_arrays(problem.network).target]
-        spread = lead_time_moments(problem)[1]
         step = [*lead_time_moments(problem)[1] / 2, *flow / 4]
         tight, loose = [*uncapped, *np.ceil(1.2 * flow)], [*uncapped, *Codec(problem.network).order_limit]
         best = tune(problem, build, starts=[tight, loose], step=step, scenarios=common)

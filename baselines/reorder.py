@@ -37,8 +37,9 @@ def min_max(
     links = len(problem.network.links)
 
     def build(parameters: Sequence[float]) -> OrderUpTo:
-        points = np.asarray(parameters[:links])
-        return order_up_to(problem.network, points + parameters[links:], reorder=points, position=position)
+        points, lots = parameters[:links], parameters[links:]
+        tops = [s + q for s, q in zip(points, lots, strict=True)]
+        return order_up_to(problem.network, tops, reorder=points, position=position)
 
     if reorder is None or up_to is None:
         common = scenarios or tuning_scenarios(problem, seed=seed)

@@ -122,7 +122,7 @@ def critical_ratio(problem: Problem) -> Floats:
     shortage, holding = arrays.stockout_cost.max(), arrays.holding_cost[arrays.target]
     total = shortage + holding
     ratio = np.divide(shortage, total, out=np.full_like(total, 0.9), where=total > 0)
-    return np.clip(ratio, 0.5, 0.999)
+    return np.asarray(np.clip(ratio, 0.5, 0.999))
 
 
 def safety_factor(problem: Problem) -> Floats:

@@ -113,7 +113,7 @@ def clark_scarf_plan(problem: Problem) -> Plan:
         link.lead_time * (link.transit_holding_cost - above) + link.unit_cost
         for link, above in zip(links, local[1:], strict=True)
     )
-    by_link = {link: level for link, level in zip(links, best.echelon_base_stock, strict=True)}
+    by_link = dict(zip(links, best.echelon_base_stock, strict=True))
     levels = [by_link[link] for link in problem.network.links]
     return Plan(
         order_up_to(problem.network, levels, position="echelon"),

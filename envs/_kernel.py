@@ -19,7 +19,10 @@ from echelon.envs.arrays import NetworkArrays
 from echelon.envs.dynamics import LEDGER_AXES, Ledger, State
 from echelon.envs.policy import OrderUpTo
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+_WITHOUT_REFERENCE_COUNTS: dict[str, Any] = {"_nrt": False}
+"""The compiled code allocates nothing; counting references to its arrays would take most of its time."""
+
+compiled = njit(cache=True, nogil=True, error_model="numpy", **_WITHOUT_REFERENCE_COUNTS)
 
 BLOCK = 128
 """Replications computed together."""

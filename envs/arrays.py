@@ -99,7 +99,8 @@ class NetworkArrays:
         """The same tables as arrays of the kind, dtype and device of `like`."""
         if isinstance(like, np.ndarray):
             return self
-        return _on_tensors(self, like)
+        moved: NetworkArrays = _on_tensors(self, like)
+        return moved
 
 
 def _on_tensors(record: Any, like: Array) -> Any:

@@ -23,7 +23,7 @@ ZIPKIN = "P. Zipkin, Old and new methods for lost-sales inventory systems, Opera
 CLARK_SCARF = (
     "A. J. Clark and H. Scarf, Optimal policies for a multi-echelon inventory problem, Management Science 6(4), 1960"
 )
-KAYNOV = "I. Kaynov et al., Deep reinforcement learning for one-warehouse multi-retailer inventory management, IJPE 267, 2024"
+KAYNOV = "I. Kaynov et al., Deep reinforcement learning for one-warehouse multi-retailer inventory, IJPE 267, 2024"
 STERMAN = "J. D. Sterman, Modeling managerial behavior: misperceptions of feedback, Management Science 35(3), 1989"
 
 LOST_SALES_OPTIMA: dict[str, dict[tuple[int, float], float]] = {
@@ -84,10 +84,8 @@ def _lost_sales_reference(law: Law, lead_time: int, holding_cost: float, stockou
     optima = LOST_SALES_OPTIMA.get(str(getattr(law, "law", "")), {})
     value = optima.get((lead_time, stockout_cost / holding_cost))
     return (
-        (value
-        and Reference(value * holding_cost, "optimal", "relative value iteration; test bed of Zipkin (2008)"))
-        or None
-    )
+        value and Reference(value * holding_cost, "optimal", "relative value iteration; test bed of Zipkin (2008)")
+    ) or None
 
 
 def serial(

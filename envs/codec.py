@@ -60,7 +60,7 @@ class Codec:
     def flow(self) -> Floats:
         """[N] mean demand per period through each node, at least a hundredth of the largest."""
         flow = np.asarray(self.network.mean_flow)
-        return np.maximum(flow, 0.01 * max(flow.max(), 1e-6))
+        return np.asarray(np.maximum(flow, 0.01 * max(flow.max(), 1e-6)))
 
     @cached_property
     def flow_sd(self) -> Floats:
@@ -168,7 +168,7 @@ class Codec:
             angle = 2 * np.pi * (state.period % self._seasonal) / self._seasonal
             parts.append(np.tile([np.sin(angle), np.cos(angle)], (state.batch, 1)))
         flat = np.concatenate(parts, axis=1)
-        return np.clip(flat, -OBSERVATION_BOUND, OBSERVATION_BOUND).astype(np.float32)
+        return np.asarray(np.clip(flat, -OBSERVATION_BOUND, OBSERVATION_BOUND), dtype=np.float32)
 
     def orders(self, action: Any, state: State) -> Floats:
         """Orders [B, E] of actions [B, E], or [B] for a single discrete choice."""

@@ -217,7 +217,7 @@ class DiscreteUniform(Law):
         return factor * (self.low + np.floor(uniform * (self.high - self.low + 1)))
 
     def pmf(self, factor: float = 1.0) -> Floats:
-        return _pmf_of_values(self, np.arange(self.low, self.high + 1) * factor)
+        return _pmf_of_values(self, np.arange(self.low, self.high + 1, dtype=np.float64) * factor)
 
 
 class Uniform(Law):

@@ -187,7 +187,6 @@ def step(state: State, orders: Array, demand: Array) -> tuple[State, Ledger]:
     pipeline = state.pipeline + arrays.enters_slot * shipped[:, :, None]
 
     on_hand, backorders, sold, lost = _meet_demand(arrays, on_hand, state.backorders, demand)
-    in_transit = components + sum_columns(pipeline)
     xp = namespace(pipeline)
     ledger = Ledger(
         arrays=arrays,

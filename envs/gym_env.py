@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 
 from echelon.envs.catalogue import make_problem
@@ -29,12 +30,10 @@ class NetworkEnv(gymnasium.Env[NDArray[np.float32], Any]):
     Example: `gymnasium.make("echelon:echelon/LostSales-v0", lead_time=4, stockout_cost=4.0)`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
-
     def __init__(self, problem: Problem, *, decision: Decision = "orders", action: ActionKind = "continuous") -> None:
         self.problem = problem
         self.codec = Codec(problem.network, decision, action)
-        self.observation_space = self.codec.observation_space
+        self.observation_space = cast(spaces.Space[NDArray[np.float32]], self.codec.observation_space)
         self.action_space = self.codec.action_space
         self._batch = Batch(problem, self.codec, 1)
 

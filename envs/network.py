@@ -48,7 +48,7 @@ class Node(_Frozen):
     allocation: Literal["proportional", "priority"] = "proportional"
     """How the node divides what it has among its receivers when it cannot ship all that they ask."""
     priority: Annotated[int, Field(ge=0)] = 0
-    """The node's rank as a receiver under the rule `priority`: lower is served first, ties in the order of the links."""
+    """Rank as a receiver under the rule `priority`: lower is served first, ties in the order of the links."""
     initial_on_hand: Quantity = 0.0
 
 

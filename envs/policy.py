@@ -50,14 +50,14 @@ class OrderUpTo:
     def __call__(self, state: State) -> Array:
         """Orders [B, E]."""
         if self.position == "echelon":
-            return self._orders(state, state.echelon_inventory_position)
-        orders = self._orders(state, state.inventory_position)
+            return self._orders(state.echelon_inventory_position)
+        orders = self._orders(state.inventory_position)
         for _ in range(1, state.arrays.height):
             below = gather_sum(orders, state.arrays.out_links)[:, state.arrays.target]
-            orders = self._orders(state, state.inventory_position - below)
+            orders = self._orders(state.inventory_position - below)
         return orders
 
-    def _orders(self, state: State, position: Array) -> Array:
+    def _orders(self, position: Array) -> Array:
         xp = namespace(position)
         as_like = {"device": position.device, "dtype": position.dtype}
         reorder, up_to, cap = (xp.asarray(x, **as_like) for x in (self.reorder, self.up_to, self.cap))

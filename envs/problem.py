@@ -54,4 +54,4 @@ class Problem:
         if self.discount < 1:
             return np.power(self.discount, np.arange(self.periods, dtype=np.float64))
         counted = np.arange(self.periods) >= self.warm_up
-        return counted / counted.sum()
+        return np.asarray(counted / counted.sum())

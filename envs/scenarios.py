@@ -35,12 +35,12 @@ class Scenarios:
     @property
     def replications(self) -> int:
         """B"""
-        return self.demand.shape[0]
+        return int(self.demand.shape[0])
 
     @property
     def periods(self) -> int:
         """T"""
-        return self.demand.shape[1]
+        return int(self.demand.shape[1])
 
     def __getitem__(self, replications: slice) -> Self:
         """The scenarios of some of the replications."""
@@ -65,7 +65,8 @@ def stream_key(seed: int, stream: str) -> NDArray[np.uint64]:
     """[2] the key of a named stream of a seed."""
     if seed < 0:
         raise ValueError(f"seed must be at least 0 (got {seed})")
-    return np.random.SeedSequence((seed, zlib.crc32(stream.encode()))).generate_state(2, np.uint64)
+    sequence = np.random.SeedSequence((seed, zlib.crc32(stream.encode())))
+    return sequence.generate_state(2, np.uint64).astype(np.uint64)
 
 
 def sample_demand(laws: Sequence[Law], keys: NDArray[np.uint64], replications: Sequence[int], periods: int) -> Floats:

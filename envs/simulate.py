@@ -43,7 +43,7 @@ class Outcome:
     @cached_property
     def cost(self) -> Floats:
         """[B] the objective of the problem."""
-        return np.sum([sum_columns(part) for part in self.costs.values()], axis=0)
+        return np.asarray(np.sum([sum_columns(part) for part in self.costs.values()], axis=0))
 
     @cached_property
     def fill_rate(self) -> Floats:
@@ -54,7 +54,7 @@ class Outcome:
     def ready_rate(self) -> Floats:
         """[B] alpha service: the fraction of outlet-periods without a shortage."""
         weight = self.problem.weights.sum() * self.per_period["stockout"].shape[1]
-        return 1.0 - sum_columns(self.per_period["stockout"]) / weight
+        return np.asarray(1.0 - sum_columns(self.per_period["stockout"]) / weight)
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

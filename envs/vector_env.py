@@ -73,7 +73,9 @@ class NetworkVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]
     a single environment that was reset with seed s + k.
     """
 
-    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium declares it so)
+        "autoreset_mode": AutoresetMode.SAME_STEP
+    }
 
     def __init__(
         self, problem: Problem, num_envs: int = 1, *, decision: Decision = "orders", action: ActionKind = "continuous"

@@ -138,7 +138,7 @@ def dump_yaml(data: Any, path: Path) -> None:
 class _Representer(SafeRepresenter):
     """Writes lists of numbers in flow style, and equal objects twice instead of as an alias."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+    def ignore_aliases(self, data: Any) -> bool:
         return True
 
     def represent_list(self, data: Sequence[Any]) -> SequenceNode:

@@ -38,8 +38,8 @@ def path_words(result: Result, policy: PolicyResult) -> Words:
     means = ", ".join(f"{trace.node} {plain(sum(trace.on_hand) / len(periods), 1)}" for trace in traces)
     return Words(
         f"A sample path of {policy.name}",
-        f"Stock (shaded), backorders (below 0), orders (strokes) and customers' demand (dots) over {cut} of one scenario.{waited}{partly} "
-        "Every policy meets the same demand and is drawn to the same scale.",
+        f"Stock (shaded), backorders (below 0), orders (strokes) and customers' demand (dots) over {cut} "
+        f"of one scenario.{waited}{partly} Every policy meets the same demand and is drawn to the same scale.",
         f"Stock, orders and demand of {policy.name} from period {periods[0]} to {periods[-1]}. "
         f"Mean stock on hand: {means} units.",
     )
@@ -64,9 +64,8 @@ def _differences(result: Result) -> Words:
     )
     return Words(
         "Paired differences",
-        f"Cost above that of {result.best.name} on the same scenarios. Hollow: could not be told from it. Bars are {_level(result)} intervals, "
-        "each on its own; the verdicts are corrected for the number of comparisons."
-        f"{_off_the_scale(difference_end(result))}",
+        f"Cost above that of {result.best.name} on the same scenarios. Hollow: could not be told from it. "
+        f"The bars hold together at {_level(result)} (Bonferroni).{_off_the_scale(difference_end(result))}",
         f"Paired differences of mean cost to {result.best.name}: {amounts}.",
     )
 

@@ -43,8 +43,8 @@ def caution(result: Result) -> str:
     best = result.best
     if best.gap is not None and best.gap + (best.gap_half_width or 0.0) < 0 and result.reference_kind in _FLOORS:
         return (
-            f"{best.name} is below {REFERENCE_NAMES[result.reference_kind]} by more than its interval allows. "
-            "Check that run and reference agree on costs, horizon, warm-up and discount."
+            f"{best.name} is below {REFERENCE_NAMES[result.reference_kind]} by more than its interval allows. If this "
+            "is not chance, run and reference differ in costs, horizon, warm-up or discount."
         )
     beaten = [policy.name for policy in result.policies if policy.kind == "optimal" and policy.verdict == "worse"]
     return f"{beaten[0]} is marked as optimal, yet {best.name} costs less. Check both." if beaten else ""

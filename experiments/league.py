@@ -56,7 +56,7 @@ def _columns(result: Result) -> dict[str, str]:
         "Verdict": "words",
         "Fill rate (%)": "number",
         "Ready rate (%)": "number",
-        "Time (s)": "number",
+        "CPU time (s)": "number",
         "Parameters": "words parameters",
     }
 

@@ -17,14 +17,18 @@ from typing import Any
 LARGEST = 30
 """Nodes beyond which a drawing is a tangle."""
 
-PITCH_X, PITCH_Y = 156, 52
+PITCH_X, PITCH_Y = 170, 52
 BOX_X, BOX_Y = 98, 36
 MARGIN, CUSTOMERS = 8, 40
 """Room around the drawing and right of the last layer, in pixels."""
 SOURCE = 11
 """Radius of an outside source, in pixels."""
+EARLY, LATE = (0.0, 0.5), (0.5, 1.0)
+"""Where a link bends that is the only one into its target, or else the only one out of its source."""
 SWEEPS = 6
 LONGEST_NAME = 14
+SMALLEST = 0.72
+"""To how much of its size a narrow screen may shrink the drawing before it scrolls."""
 
 Vertex = tuple[str, int]
 """A node's name and 0; or "" and the number of the link that starts outside or bends here; bends carry their layer."""
@@ -39,6 +43,8 @@ class _Route:
     lead_time: str
     shift: float
     """Pixels by which it is moved down, to be seen beside other links of the same two nodes."""
+    bend: tuple[float, float]
+    """Between which fractions of a layer's gap it changes height; the label stands on what is level, or in the bend."""
 
 
 def network_map(network: Mapping[str, Any], *, label: str) -> str | None:
@@ -57,7 +63,7 @@ def network_map(network: Mapping[str, Any], *, label: str) -> str | None:
     body += [_lead_time(route, place) for route in routes]
     return (
         f'<svg class="network" role="img" aria-label="{escape(label)}" viewBox="0 0 {width:.0f} {tallest * PITCH_Y}" '
-        f'width="{width:.0f}">{"".join(body)}</svg>'
+        f'width="{width:.0f}" style="min-width:{SMALLEST * width:.0f}px">{"".join(body)}</svg>'
     )
 
 
@@ -80,10 +86,13 @@ def _routes(links: Sequence[Mapping[str, Any]], layer: Mapping[str, int]) -> lis
         if source in layer:
             bends = [(f"bend {depth}", number) for depth in range(layer[source] + 1, layer[target])]
             vertices = ((source, 0), *bends, (target, 0))
-            shift = 14.0 * (ends[:number].count((source, target)) - (ends.count((source, target)) + 1) / 2)
+            shift = 20.0 * (ends[:number].count((source, target)) - (ends.count((source, target)) + 1) / 2)
         else:
             vertices, shift = (("", number), (target, 0)), 0.0
-        routes.append(_Route(vertices, str(links[number - 1].get("lead_time", "")), shift))
+        only_in = [end for _, end in ends].count(target) == 1
+        only_out = source not in layer or [start for start, _ in ends].count(source) == 1
+        bend = EARLY if only_in else LATE if only_out else (0.0, 1.0)
+        routes.append(_Route(vertices, str(links[number - 1].get("lead_time", "")), shift, bend))
     return routes
 
 
@@ -155,8 +164,12 @@ def _link(route: _Route, place: Mapping[Vertex, Point]) -> str:
     (x, y), _ = segments[0]
     path = f"M{x:.1f} {y:.1f}"
     for (x0, y0), (x1, y1) in segments:
-        middle = (x0 + x1) / 2
-        path += f"L{x0:.1f} {y0:.1f}C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {x1:.1f} {y1:.1f}"
+        start, end = (x0 + part * (x1 - x0) for part in route.bend)
+        middle = (start + end) / 2
+        path += (
+            f"L{x0:.1f} {y0:.1f}L{start:.1f} {y0:.1f}C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {end:.1f} {y1:.1f}"
+        )
+        path += f"L{x1:.1f} {y1:.1f}"
     x, y = segments[-1][1]
     return f'<path class="link" d="{path}"/>{_head(x, y)}'
 
@@ -166,9 +179,11 @@ def _head(x: float, y: float) -> str:
 
 
 def _lead_time(route: _Route, place: Mapping[Vertex, Point]) -> str:
-    (x0, y0), (x1, y1) = _segments(route, place)[-1]
-    text = escape(f"L = {route.lead_time}")
-    return f'<text class="lead" x="{(x0 + x1) / 2 - 2:.1f}" y="{(y0 + y1) / 2 - 5:.1f}">{text}</text>'
+    segments = _segments(route, place)
+    (x0, y0), (x1, y1) = segments[0 if route.bend == LATE else -1]
+    along, rise = {EARLY: (0.68, 1.0), LATE: (0.28, 0.0)}.get(route.bend, (0.38, 0.3))
+    x, y = x0 + along * (x1 - x0), y0 + rise * (y1 - y0) - 5
+    return f'<text class="lead" x="{x:.1f}" y="{y:.1f}">{escape(f"L = {route.lead_time}")}</text>'
 
 
 def _source(route: _Route, place: Mapping[Vertex, Point]) -> str:

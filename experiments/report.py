@@ -71,7 +71,7 @@ def _header(run: Run) -> str:
         (max(result.replications for result in run.results), "replication"),
     ]
     facts = [f"{count:,} {noun if count == 1 else _PLURALS[noun]}" for count, noun in counted]
-    facts += [f"{label} {run.manifest[key]}" for key, label in _FACTS.items() if key in run.manifest]
+    facts += [f"{label} {str(run.manifest[key])[:10]}" for key, label in _FACTS.items() if key in run.manifest]
     return (
         f'<header>\n<p class="eyebrow">Echelon · comparison of policies</p>\n<h1>{escape(run.name)}</h1>\n'
         f'<p class="facts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>\n{_answers(run)}</header>'
@@ -99,6 +99,7 @@ def _section(result: Result, policy_looks: Looks, *, number: int) -> str:
     parts = [
         f"<h2>{escape(result.title)}</h2>",
         _paragraph("source", result.citation),
+        _paragraph("source", _setting(result)),
         _paragraph("answer", answer(result)),
         _paragraph("ties", ties(result)),
         _paragraph("caution", caution(result)),
@@ -109,6 +110,14 @@ def _section(result: Result, policy_looks: Looks, *, number: int) -> str:
     ]
     body = "\n".join(part for part in parts if part)
     return f'<section id="problem-{number}">\n{body}\n</section>\n'
+
+
+def _setting(result: Result) -> str:
+    """The problem's parameters and horizon in one line."""
+    parts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in result.parameters.items()]
+    if result.periods:
+        parts.append(f"{result.periods:,} periods, the first {result.warm_up:,} not counted")
+    return " · ".join(parts)
 
 
 def _figures(result: Result, policy_looks: Looks, *, prefix: str) -> list[str]:
@@ -137,7 +146,7 @@ def _network(result: Result) -> str:
     count = f"{_count(len(nodes), 'node')} and {_count(len(links), 'link')}"
     drawing = network_map(result.network, label=f"Network map: {count}. {_links_in_words(result.network)}")
     if drawing is None:
-        return _paragraph("ties", f"The network has {count}: too many to draw (at most {LARGEST} nodes).")
+        return _paragraph("ties", f"The network has {count}; maps are drawn up to {LARGEST} nodes.")
     caption = (
         "Stock flows from left to right. L: lead time in periods. h: holding cost per unit and period. "
         "∞: an outside source that never runs out. Coloured nodes serve customers."
@@ -191,8 +200,9 @@ def _value(value: Any) -> str:
 
 def _methods(run: Run) -> str:
     notes = "".join(f"<li>{_prose(note)}</li>" for note in _notes(run))
-    sources = {source for result in run.results for source in (result.citation, result.reference_source) if source}
-    listed = "".join(f"<li>{escape(source)}</li>" for source in [*sorted(sources), HOLM])
+    cited = [source for result in run.results for source in (result.citation, result.reference_source)]
+    cited += [source for result in run.results for source in result.methods.values()]
+    listed = "".join(f"<li>{escape(source)}</li>" for source in [*sorted({source for source in cited if source}), HOLM])
     return (
         f'<section id="methods">\n<h2>Methods and sources</h2>\n<div class="card">\n<ul class="notes">{notes}</ul>\n'
         f'<h3>Sources</h3>\n<ul class="notes">{listed}</ul>\n</div>\n</section>\n'
@@ -211,16 +221,18 @@ def _notes(run: Run) -> Iterator[str]:
         "A period: arrivals, orders, shipments, demand, then costs on what is left at its end. "
         "With lead time L, an order meets demand L periods later, and L + 1 periods of demand pass before the next can."
     )
-    yield f"± is the half width of a {level} confidence interval over independent replications."
+    yield f"± is the half width of a {level} confidence interval (Student) over independent replications."
     yield (
         "All policies of a problem meet the same evaluation scenarios, so differences are paired. They are taken to "
         "the policy with the lowest mean; the table calls it best only if every other was shown to cost more. "
-        "Verdicts are corrected for the number of comparisons by Holm's method."
+        "Verdicts are corrected for the number of comparisons by Holm's method, the intervals of the differences by "
+        "Bonferroni's, so that they hold together."
     )
     yield "Training, tuning and evaluation use random streams of their own."
     yield (
         "Fill rate: the share of demand met at once from stock. "
-        "Ready rate: the share of periods without a shortage, over all outlets."
+        "Ready rate: the share of periods without a shortage, over all outlets. "
+        "CPU time: what planning or training took."
     )
     if any(result.reference is not None for result in run.results):
         yield (

@@ -87,6 +87,13 @@ class Result:
     reference: float | None
     reference_kind: str
     reference_source: str
+    parameters: Mapping[str, Any]
+    methods: Mapping[str, str]
+    """Where a policy's method was published, for those that were."""
+    periods: int
+    """Periods of a replication, 0 if unknown."""
+    warm_up: int
+    """Periods at the start that do not count."""
     confidence: float
     replications: int
     network: Mapping[str, Any] | None
@@ -183,6 +190,10 @@ def _result(
         reference=_number(row["reference"]),
         reference_kind=row["reference_kind"],
         reference_source=str(described.get("reference_source") or ""),
+        parameters=described.get("parameters") or {},
+        methods=described.get("methods") or {},
+        periods=int(described.get("periods") or 0),
+        warm_up=int(described.get("warm_up") or 0),
         confidence=_number(row["confidence"]) or 0.95,
         replications=replications,
         network=network,

@@ -54,7 +54,8 @@ def _competitor(policy: str, problem: Problem, options: Mapping[str, Any], seed:
     if not Path(policy).is_dir():
         raise ConfigError(
             [
-                f"--policy: must be a baseline or the folder of a trained policy (got {policy!r}){nearest(policy, BASELINES)}"
+                f"--policy: must be a baseline or the folder of a trained policy (got {policy!r})"
+                f"{nearest(policy, BASELINES)}"
             ]
         )
     from echelon.agents import LearnedPolicy
