@@ -67,9 +67,9 @@ def tune(
 
 
 def _shrinking(step: Floats, whole: bool) -> Iterator[Floats]:
-    """Step widths, halved until they are 1, or a 64th of the first for units that are not whole."""
+    """Step widths, halved until they are 1, or a 16th of the first for units that are not whole."""
     widths = np.maximum(np.ceil(step), 1.0) if whole else np.maximum(step, 1e-9)
-    finest = np.ones_like(widths) if whole else widths / 64
+    finest = np.ones_like(widths) if whole else widths / 16
     while True:
         yield widths
         if (widths <= finest).all():

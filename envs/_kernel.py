@@ -24,7 +24,7 @@ _WITHOUT_REFERENCE_COUNTS: dict[str, Any] = {"_nrt": False}
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", **_WITHOUT_REFERENCE_COUNTS)
 
-BLOCK = 128
+BLOCK = 256
 """Replications computed together."""
 
 _FIELDS = {axis: tuple(name for name, letter in LEDGER_AXES.items() if letter == axis) for axis in "NEC"}
@@ -86,6 +86,8 @@ class Block(NamedTuple):
     asked: Any
     """[E, b]"""
     position: Any
+    """[E, b]"""
+    in_transit: Any
     """[E, b]"""
     scratch: Any
     """[4, b]"""
@@ -152,6 +154,7 @@ def _block(state: State) -> Block:
         sums=_entry(state, width),
         asked=np.zeros((links, width)),
         position=np.zeros((links, width)),
+        in_transit=np.zeros((links, width)),
         scratch=np.zeros((4, width)),
         remainder=np.zeros(state.arrays.out_links.shape[1]),
     )
@@ -162,11 +165,11 @@ def _step_batch(net, stock, orders, demand, entry, block):  # type: ignore[no-un
     width = block.asked.shape[1]
     for first in range(0, orders.shape[1], width):
         last = min(first + width, orders.shape[1])
-        _load_stock(block.stock, stock, first, last)
+        _load_stock(net, block, stock, first, last)
         _fill(block.entry.links[ORDERED], orders[:, first:last])
         _fill(block.entry.outlets[DEMAND], demand[:, first:last])
-        _period(net, block)
-        _store_stock(stock, block.stock, first, last)
+        _period(net, block, 0)
+        _store_stock(net, stock, block.stock, first, last, 1)
         _store_entry(entry, block.entry, first, last)
 
 
@@ -176,41 +179,48 @@ def _rollout_batch(net, rule, stock, demand, weights, totals, block):  # type: i
     sums = block.sums
     for first in range(0, len(demand), width):
         last = min(first + width, len(demand))
-        _load_stock(block.stock, stock, first, last)
+        _load_stock(net, block, stock, first, last)
         _clear(sums.nodes)
         _clear(sums.links)
         _clear(sums.outlets)
         for t in range(demand.shape[1]):
             _fill(block.entry.outlets[DEMAND], demand[first:last, t].T)
             _order(net, rule, block)
-            _period(net, block)
+            _period(net, block, t)
             if weights[t] != 0.0:
                 _add(sums.nodes, block.entry.nodes, weights[t])
                 _add(sums.links, block.entry.links, weights[t])
                 _add(sums.outlets, block.entry.outlets, weights[t])
-        _store_stock(stock, block.stock, first, last)
+        _store_stock(net, stock, block.stock, first, last, demand.shape[1])
         _store_entry(totals, sums, first, last)
 
 
 @compiled
-def _load_stock(block, stock, first, last):  # type: ignore[no-untyped-def]
+def _load_stock(net, block, stock, first, last):  # type: ignore[no-untyped-def]
     """Copy replications first, ..., last - 1 of a batch into a block."""
-    _fill(block.on_hand, stock.on_hand[:, first:last])
-    _fill(block.backorders, stock.backorders[:, first:last])
-    _fill(block.components, stock.components[:, first:last])
-    _fill(block.owed, stock.owed[:, first:last])
-    for e in range(len(block.pipeline)):
-        _fill(block.pipeline[e], stock.pipeline[e, :, first:last])
+    _fill(block.stock.on_hand, stock.on_hand[:, first:last])
+    _fill(block.stock.backorders, stock.backorders[:, first:last])
+    _fill(block.stock.components, stock.components[:, first:last])
+    _fill(block.stock.owed, stock.owed[:, first:last])
+    for e in range(len(net.lead_time)):
+        _fill(block.stock.pipeline[e], stock.pipeline[e, :, first:last])
+        _set(block.in_transit[e], 0.0)
+        for slot in range(net.lead_time[e]):
+            _increase(block.in_transit[e], block.stock.pipeline[e, slot])
 
 
 @compiled
-def _store_stock(stock, block, first, last):  # type: ignore[no-untyped-def]
+def _store_stock(net, stock, block, first, last, period):  # type: ignore[no-untyped-def]
+    """Copy a block back into the batch; its pipelines are rings whose first slot is that of the period."""
     _store(stock.on_hand, block.on_hand, first, last)
     _store(stock.backorders, block.backorders, first, last)
     _store(stock.components, block.components, first, last)
     _store(stock.owed, block.owed, first, last)
-    for e in range(len(block.pipeline)):
-        _store(stock.pipeline[e], block.pipeline[e], first, last)
+    for e in range(len(net.lead_time)):
+        for slot in range(net.lead_time[e]):
+            ring = block.pipeline[e, (period + slot) % net.lead_time[e]]
+            for b in range(last - first):
+                stock.pipeline[e, slot, first + b] = ring[b]
 
 
 @compiled
@@ -280,7 +290,7 @@ def _order(net, rule, block):  # type: ignore[no-untyped-def]
                 break
             _increase(owed, block.stock.owed[f])
             _increase(below, block.position[f] if rule.echelon else orders[f])
-        _on_order(net, block.stock, e, on_order)
+        _on_order(block, e, on_order)
         _inventory_level(net, block.stock, node, owed, block.position[e])
         reorder, up_to, cap, sign = rule.reorder[e], rule.up_to[e], rule.cap[e], 1.0 if rule.echelon else -1.0
         position, order = block.position[e], orders[e]
@@ -299,13 +309,10 @@ def _inventory_level(net, stock, node, owed, level):  # type: ignore[no-untyped-
 
 
 @compiled
-def _on_order(net, stock, e, on_order):  # type: ignore[no-untyped-def]
-    _set(on_order, 0.0)
-    for slot in range(net.lead_time[e]):
-        _increase(on_order, stock.pipeline[e, slot])
-    components, owed = stock.components[e], stock.owed[e]
+def _on_order(block, e, on_order):  # type: ignore[no-untyped-def]
+    components, in_transit, owed = block.stock.components[e], block.in_transit[e], block.stock.owed[e]
     for b in range(len(on_order)):
-        on_order[b] = components[b] + on_order[b] + owed[b]
+        on_order[b] = components[b] + in_transit[b] + owed[b]
 
 
 @compiled
@@ -321,7 +328,7 @@ def _decrease(total, terms):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _period(net, block):  # type: ignore[no-untyped-def]
+def _period(net, block, period):  # type: ignore[no-untyped-def]
     """Advance a block by one period, in place, from the orders and the demand in its ledger entry."""
     stock, links = block.stock, block.entry.links
     for e in range(links.shape[1]):
@@ -338,11 +345,12 @@ def _period(net, block):  # type: ignore[no-untyped-def]
         if net.out_links[node, 0] < links.shape[1]:
             _ship(net, block, node)
     for e in range(links.shape[1]):
-        _dispatch(net, block, e)
+        _dispatch(net, block, e, period)
     for c in range(len(net.outlet)):
         _meet_demand(net, stock, c, block.entry.outlets)
     _fill(block.entry.nodes[0], stock.on_hand)
-    _move_pipelines(net, stock, block.asked)
+    for e in range(links.shape[1]):
+        _arrive(net, block, e, period)
     for node in net.upstream_first:
         _receive(net, stock, node, block.asked, False, block.scratch[0])
 
@@ -429,22 +437,20 @@ def _share(net, node, b, asked, available, total, shipped, remainder):  # type: 
 
 
 @compiled
-def _dispatch(net, block, e):  # type: ignore[no-untyped-def]
+def _dispatch(net, block, e, period):  # type: ignore[no-untyped-def]
     """What was shipped on a link enters the pipeline, what was not stays owed or is dropped."""
-    links, pipeline = block.entry.links, block.stock.pipeline[e]
+    links = block.entry.links
     asked, shipped, owed, dropped = block.asked[e], links[SHIPPED, e], block.stock.owed[e], links[DROPPED, e]
     for b in range(len(asked)):
         unshipped = asked[b] - shipped[b]
         owed[b] = unshipped * net.keeps_backlog[e]
         dropped[b] = unshipped - owed[b]
+    in_transit, total, components = block.in_transit[e], links[IN_TRANSIT, e], block.stock.components[e]
     if net.lead_time[e] > 0:
-        _increase(pipeline[net.lead_time[e] - 1], shipped)
-    in_transit, components = links[IN_TRANSIT, e], block.stock.components[e]
-    _set(in_transit, 0.0)
-    for slot in range(net.lead_time[e]):
-        _increase(in_transit, pipeline[slot])
-    for b in range(len(in_transit)):
-        in_transit[b] = components[b] + in_transit[b]
+        _increase(block.stock.pipeline[e, (period + net.lead_time[e] - 1) % net.lead_time[e]], shipped)
+        _increase(in_transit, shipped)
+    for b in range(len(total)):
+        total[b] = components[b] + in_transit[b]
 
 
 @compiled
@@ -463,11 +469,13 @@ def _meet_demand(net, stock, c, outlets):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _move_pipelines(net, stock, arrived):  # type: ignore[no-untyped-def]
-    for e in range(len(arrived)):
-        pipeline = stock.pipeline[e]
-        _copy(arrived[e], pipeline[0])
-        for slot in range(1, net.lead_time[e]):
-            _copy(pipeline[slot - 1], pipeline[slot])
-        if net.lead_time[e] > 0:
-            _set(pipeline[net.lead_time[e] - 1], 0.0)
+def _arrive(net, block, e, period):  # type: ignore[no-untyped-def]
+    """Take what arrives next out of the pipeline of a link; the ring's next slot becomes its first."""
+    arrived = block.asked[e]
+    if net.lead_time[e] == 0:
+        _set(arrived, 0.0)
+        return
+    due = block.stock.pipeline[e, period % net.lead_time[e]]
+    _copy(arrived, due)
+    _decrease(block.in_transit[e], due)
+    _set(due, 0.0)

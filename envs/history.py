@@ -99,7 +99,8 @@ def history_network(
         nodes.append({"name": f"{name}@{place}", "demand": demand, **costs})
         links.append({"source": source, "target": f"{name}@{place}", "lead_time": lead_time})
     span = f"{len(history.starts)} {PERIODS[history.period]} from {history.starts[0]}"
-    return Network.from_dict({"name": "history", "description": f"Demand of {span}.", "nodes": nodes, "links": links})
+    data = {"name": "history", "description": f"Demand of {span}.", "nodes": nodes, "links": links}
+    return Network.from_dict(data).with_running_stock()
 
 
 def _select(history: DemandHistory, item: str | None, location: str | None) -> dict[Key, tuple[float, ...]]:

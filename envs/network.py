@@ -114,6 +114,14 @@ class Network(_Frozen):
         """Write the network file that `from_yaml` reads back as an equal network."""
         dump_yaml(self.model_dump(mode="json", exclude_defaults=True), Path(path))
 
+    def with_running_stock(self) -> Network:
+        """The same network in full flow at the start: a period's mean demand at every node and in every slot."""
+        flows = [float(round(flow)) if self.whole_units else flow for flow in self.mean_flow]
+        of_node = {node.name: flow for node, flow in zip(self.nodes, flows, strict=True)}
+        nodes = tuple(node.model_copy(update={"initial_on_hand": of_node[node.name]}) for node in self.nodes)
+        links = tuple(link.model_copy(update={"initial_in_transit": of_node[link.target]}) for link in self.links)
+        return Network(name=self.name, nodes=nodes, links=links, units=self.units, description=self.description)
+
     @cached_property
     def index(self) -> dict[str, int]:
         """The position of each node by its name."""

@@ -67,9 +67,11 @@ def load_willems(
     used, nor are the maximum service times, which belong to the guaranteed-service model.
 
     A stage holds at `holding_rate` times its cumulative cost per unit and period, and a unit in transit
-    at the rate of the stage that shipped it. Unmet demand waits, at the cost h * a / (1 - a) for which
-    the newsvendor's critical ratio is the service level a, at most 0.999. Demand is normal up to a
-    coefficient of variation of 0.4, gamma beyond, and constant where it does not vary.
+    at the rate of the stage that shipped it. Every stage starts with a
+    period's mean demand on hand and in every slot of its pipelines. Unmet demand waits, at the cost
+    h * a / (1 - a) for which the newsvendor's critical ratio is the service level a, at most 0.999.
+    Demand is normal up to a coefficient of variation of 0.4, gamma beyond, and constant where it does
+    not vary.
 
     Raises `NetworkError` if the files are missing or, unless `verify` is false, are not the known ones.
     """
@@ -81,13 +83,14 @@ def load_willems(
         raise NetworkError(f"holding_rate must be at least 0 and finite (got {holding_rate!r})")
     stages = _read_stages(Path(folder), chain, verify)
     holding_cost = {name: holding_rate * cost for name, cost in _cumulative_costs(stages).items()}
-    return Network.build(
+    network = Network.build(
         name=f"willems_{chain:02d}",
         description=f"Chain {chain} of {CITATION}.",
         units="continuous",
         nodes=[_node(stage, holding_cost[stage.name]) for stage in stages.values()],
         links=[link for stage in stages.values() for link in _links(stage, holding_cost, rounding)],
     )
+    return network.with_running_stock()
 
 
 def _read_stages(folder: Path, chain: int, verify: bool) -> dict[str, _Stage]:

@@ -35,10 +35,11 @@ def path_words(result: Result, policy: PolicyResult) -> Words:
     drawn = f" {len(traces)} of {len(policy.trace)} nodes are drawn, the most upstream and the most downstream."
     partly = drawn if len(traces) < len(policy.trace) else ""
     cut = f"the last {LONGEST} periods" if len(periods) == LONGEST else f"{len(periods)} periods"
+    below = ", backorders (below 0)" if any(any(trace.backorders) for trace in traces) else ""
     means = ", ".join(f"{trace.node} {plain(sum(trace.on_hand) / len(periods), 1)}" for trace in traces)
     return Words(
         f"A sample path of {policy.name}",
-        f"Stock (shaded), backorders (below 0), orders (strokes) and customers' demand (dots) over {cut} "
+        f"Stock (shaded){below}, orders (strokes) and customers' demand (dots) over {cut} "
         f"of one scenario.{waited}{partly} Every policy meets the same demand and is drawn to the same scale.",
         f"Stock, orders and demand of {policy.name} from period {periods[0]} to {periods[-1]}. "
         f"Mean stock on hand: {means} units.",

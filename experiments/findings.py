@@ -4,6 +4,9 @@ the verdicts support.
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from echelon.experiments.run_folder import PolicyResult, Result
 
 REFERENCE_NAMES = {
@@ -11,6 +14,11 @@ REFERENCE_NAMES = {
     "lower_bound": "the proven lower bound",
     "best_known": "the best known value",
 }
+
+FLOORS = ("optimal", "lower_bound")
+"""References that no policy can beat but by chance."""
+
+CAMPS = {"baseline": "baseline", "learned": "learned policy", "optimal": "optimal policy"}
 
 KIND_NAMES = {
     "holding": "holding",
@@ -41,7 +49,7 @@ def ties(result: Result) -> str:
 def caution(result: Result) -> str:
     """What in the figures cannot be, if they and the reference are about the same problem; or nothing."""
     best = result.best
-    if best.gap is not None and best.gap + (best.gap_half_width or 0.0) < 0 and result.reference_kind in _FLOORS:
+    if best.gap is not None and best.gap + (best.gap_half_width or 0.0) < 0 and result.reference_kind in FLOORS:
         return (
             f"{best.name} is below {REFERENCE_NAMES[result.reference_kind]} by more than its interval allows. If this "
             "is not chance, run and reference differ in costs, horizon, warm-up or discount."
@@ -63,19 +71,12 @@ def rival(result: Result, policy: PolicyResult) -> PolicyResult | None:
     return next((other for other in others if other.kind != policy.kind), others[0] if others else None)
 
 
-def to_reference(result: Result, policy: PolicyResult) -> str:
-    """How far a policy is from the reference, such as `1.6 ± 0.2 % above the proven optimum 4.7285`; or nothing."""
-    if result.reference is None or policy.gap is None:
-        return ""
-    return _distance(policy.gap, policy.gap_half_width, reference_name(result))
-
-
 def reference_name(result: Result) -> str:
     """The reference in words with its value, or nothing."""
     if result.reference is None:
         return ""
     finest = min((policy.half_width for policy in result.policies if policy.half_width), default=None)
-    value = plain(result.reference, decimals(result.reference, finest) + 2)
+    value = plain(result.reference, decimals(result.reference, finest) + 1)
     value = value.rstrip("0").rstrip(".") if "." in value else value
     return f"{REFERENCE_NAMES.get(result.reference_kind, 'the reference')} {value}"
 
@@ -93,6 +94,15 @@ def with_half_width(value: float, half_width: float | None) -> str:
     return plain(value, digits) if half_width is None else f"{plain(value, digits)} ± {plain(half_width, digits)}"
 
 
+def as_text(value: Any) -> str:
+    """A setting as a reader would write it: whole numbers without a point, at most six digits."""
+    if isinstance(value, list):
+        return f"[{', '.join(as_text(item) for item in value)}]"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def decimals(value: float, half_width: float | None) -> int:
     """Decimals that show two significant digits of the half width, or four of the value if it has none."""
     scale, significant = (half_width, 2) if half_width else (value, 4)
@@ -108,12 +118,16 @@ def plain(value: float, digits: int) -> str:
     return f"\N{MINUS SIGN}{text}" if value < 0 and text.strip("0.,") else text
 
 
-_FLOORS = ("optimal", "lower_bound")
+def _to_reference(result: Result, policy: PolicyResult) -> str:
+    """How far a policy is from the reference, such as `1.6 ± 0.2 % above the proven optimum 4.7285`; or nothing."""
+    if result.reference is None or policy.gap is None:
+        return ""
+    return _distance(policy.gap, policy.gap_half_width, reference_name(result))
 
 
 def _standing(result: Result, policy: PolicyResult) -> str:
     """Against the reference, or else against the simulated optimal policy, if that is the best."""
-    known = to_reference(result, policy)
+    known = _to_reference(result, policy)
     if known or result.best is policy or result.best.kind != "optimal":
         return known
     return _against_best(policy, f"{result.best.name}, the optimal policy", result.best)
@@ -127,10 +141,7 @@ def _against_rival(result: Result, policy: PolicyResult) -> str:
     name = f"{other.name}, {_rank(result, other)}"
     if result.best is not policy:
         return f"{name}, is {_beside_the_optimum(result, other)}"
-    if other.verdict != "worse":
-        return _no_difference(other, name)
-    share, half_width = _percent(other, other)
-    return f"below {name}{_paired(other)}" if share is None else f"{with_half_width(share, half_width)} % below {name}"
+    return _no_difference(other, name) if other.verdict != "worse" else _apart(other, "below", name, base=other)
 
 
 def _beside_the_optimum(result: Result, policy: PolicyResult) -> str:
@@ -141,13 +152,25 @@ def _beside_the_optimum(result: Result, policy: PolicyResult) -> str:
 
 
 def _against_best(policy: PolicyResult, name: str, best: PolicyResult) -> str:
-    if policy.verdict != "worse":
-        return _no_difference(policy, name)
-    share, half_width = _percent(policy, best)
-    return f"above {name}{_paired(policy)}" if share is None else f"{with_half_width(share, half_width)} % above {name}"
+    return _no_difference(policy, name) if policy.verdict != "worse" else _apart(policy, "above", name, base=best)
+
+
+def _apart(policy: PolicyResult, side: str, name: str, *, base: PolicyResult) -> str:
+    """A difference that was shown, in per cent of the mean of `base` where that makes sense.
+
+    Holm's method can show a difference that the interval, which is Bonferroni's, does not.
+    """
+    if policy.difference is None or base.mean <= 0:
+        return f"{side} {name}{_paired(policy)}"
+    width = policy.difference_half_width
+    share = with_half_width(100 * policy.difference / base.mean, None if width is None else 100 * width / base.mean)
+    proof = " (by Holm's method)" if width is not None and width >= policy.difference else ""
+    return f"{share} % {side} {name}{proof}"
 
 
 def _no_difference(policy: PolicyResult, name: str) -> str:
+    if policy.difference == 0 and policy.difference_half_width == 0:
+        return f"level with {name}{',' if ',' in name else ''} in every replication"
     return f"not distinguishable from {name}{_paired(policy)}"
 
 
@@ -156,14 +179,6 @@ def _distance(percent: float, half_width: float | None, name: str) -> str:
     if abs(percent) <= (half_width or 0.0):
         return f"not distinguishable from {name} (gap {amount} %)"
     return f"{with_half_width(abs(percent), half_width)} % {'above' if percent > 0 else 'below'} {name}"
-
-
-def _percent(policy: PolicyResult, base: PolicyResult) -> tuple[float | None, float | None]:
-    """The paired difference of a policy to the best one, and its half width, in per cent of the mean of `base`."""
-    if policy.difference is None or base.mean <= 0:
-        return None, None
-    width = policy.difference_half_width
-    return 100 * policy.difference / base.mean, None if width is None else 100 * width / base.mean
 
 
 def _paired(policy: PolicyResult) -> str:
@@ -176,11 +191,8 @@ def _rank(result: Result, policy: PolicyResult) -> str:
     """`the best baseline`, or `the next best` if it has company of its own kind above it."""
     peers = [other for other in result.policies if other.kind == policy.kind]
     if peers[0] is not policy:
-        return f"the next best {_CAMPS.get(policy.kind, policy.kind)}"
-    return f"the {'best' if len(peers) > 1 else 'only'} {_CAMPS.get(policy.kind, policy.kind)}"
-
-
-_CAMPS = {"baseline": "baseline", "learned": "learned policy", "optimal": "optimal policy"}
+        return f"the next best {CAMPS.get(policy.kind, policy.kind)}"
+    return f"the {'best' if len(peers) > 1 else 'only'} {CAMPS.get(policy.kind, policy.kind)}"
 
 
 def _tied(policy: PolicyResult) -> bool:

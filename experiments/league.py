@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from echelon.experiments.findings import plain, reference_name, verdict, with_half_width
+from echelon.experiments.findings import as_text, plain, reference_name, verdict, with_half_width
 from echelon.experiments.palette import Look, variable
 from echelon.experiments.run_folder import PolicyResult, Result
 
@@ -73,7 +72,7 @@ def _row(result: Result, policy: PolicyResult, look: Look, *, labels: list[str])
         escape(verdict(result, policy)),
         _share(policy.fill_rate),
         _share(policy.ready_rate),
-        "" if policy.seconds is None else plain(policy.seconds, 1 if policy.seconds < 10 else 0),
+        _seconds(policy.seconds),
         _parameters(policy.parameters),
     ]
     classes = _columns(result).values()
@@ -97,17 +96,23 @@ def _share(rate: float | None) -> str:
     return "" if rate is None else f"{100 * rate:.2f}"
 
 
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return "&lt; 0.1" if seconds < 0.05 else plain(seconds, 1 if seconds < 10 else 0)
+
+
 def _parameters(parameters: Mapping[str, Any]) -> str:
-    text = ", ".join(f"{name} = {_value(value)}" for name, value in parameters.items())
+    singles = {name: value[0] if _is_single(value) else value for name, value in parameters.items()}
+    text = ", ".join(f"{name} = {as_text(value)}" for name, value in singles.items())
     if len(text) <= LONGEST_PARAMETERS:
         return f"<code>{escape(text)}</code>" if text else ""
     names = ", ".join(parameters)
     return f"<details><summary>{escape(names)}</summary><code>{escape(text)}</code></details>"
 
 
-def _value(value: Any) -> str:
-    single = value[0] if isinstance(value, list) and len(value) == 1 else value
-    return single if isinstance(single, str) else json.dumps(single)
+def _is_single(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 1
 
 
 def _reference(result: Result, *, width: int) -> str:

@@ -1,4 +1,4 @@
-"""The figures of a run, one function each, and their PNG files.
+"""The figures that compare the policies of a run, one function each, and the PNG files of all figures.
 
 All are as wide as half a page, so that their text stays readable on a phone. A policy has one colour and one
 marker in all of them. matplotlib is imported where it is needed, and its global state is not touched.
@@ -55,8 +55,13 @@ def figures(result: Result, policy_looks: Looks) -> Iterator[tuple[str, Figure]]
         yield "breakdown", draw_breakdown(result, policy_looks)
     if any(policy.training for policy in result.policies):
         yield "training", draw_training(result, policy_looks)
-    for policy in path_policies(result):
-        yield f"path-{slug(policy.name)}", draw_path(result, policy, colour=policy_looks[policy.name].colour)
+    for name, policy in path_names(result).items():
+        yield name, draw_path(result, policy, colour=policy_looks[policy.name].colour)
+
+
+def path_names(result: Result) -> dict[str, PolicyResult]:
+    """The policies whose sample path is drawn, by the names of their figures."""
+    return {f"path-{rank}-{slug(policy.name)}": policy for rank, policy in enumerate(path_policies(result), start=1)}
 
 
 def style() -> AbstractContextManager[None]:
@@ -235,9 +240,8 @@ def _curve(axes: Axes, policy: PolicyResult, look: Look) -> None:
 
 def _label_above(axes: Axes, value: float, label: str) -> None:
     """Text over a vertical line, kept inside the figure."""
-    pixels = axes.transData.transform((value, 0.0))[0]
-    left, right = axes.transAxes.transform([(0.0, 0.0), (1.0, 0.0)])[:, 0]
-    side = "left" if pixels - left < 0.5 * (right - left) else "right"
+    left, right = axes.get_xlim()
+    side = "left" if value < (left + right) / 2 else "right"
     axes.text(value, 1.01, label, transform=axes.get_xaxis_transform(), ha=side, va="bottom", color=INK, fontsize=8.5)
 
 

@@ -6,7 +6,6 @@ its content security policy forbids the rest.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shlex
@@ -18,13 +17,12 @@ from typing import Any
 
 from echelon.experiments.captions import Words, path_words, words
 from echelon.experiments.drawing import inline_svg
-from echelon.experiments.findings import answer, caution, ties
+from echelon.experiments.findings import answer, as_text, caution, ties
 from echelon.experiments.league import league_table
 from echelon.experiments.network_map import LARGEST, network_map
 from echelon.experiments.palette import looks, style_variables
-from echelon.experiments.plots import Looks, figures, slug, style
+from echelon.experiments.plots import Looks, figures, path_names, style
 from echelon.experiments.run_folder import Result, Run, read_run
-from echelon.experiments.sample_path import path_policies
 
 SMALL_NETWORK = 12
 """Nodes up to which the network map opens a problem's section; a larger one is folded away at its end."""
@@ -87,7 +85,7 @@ def _answers(run: Run) -> str:
     if len(run.results) == 1:
         return ""
     items = (
-        f'<li><a href="#problem-{number}">{escape(result.title)}</a><span>{_prose(answer(result))}</span></li>'
+        f'<li><a href="#problem-{number}">{escape(result.name)}</a><span>{_prose(answer(result))}</span></li>'
         for number, result in enumerate(run.results, start=1)
     )
     return f'<ul class="answers">{"".join(items)}</ul>\n'
@@ -97,9 +95,9 @@ def _section(result: Result, policy_looks: Looks, *, number: int) -> str:
     small = result.network is not None and len(result.network["nodes"]) <= SMALL_NETWORK
     network = _network(result)
     parts = [
-        f"<h2>{escape(result.title)}</h2>",
-        _paragraph("source", result.citation),
+        f"<h2>{escape(result.name)}</h2>",
         _paragraph("source", _setting(result)),
+        _paragraph("source", result.citation),
         _paragraph("answer", answer(result)),
         _paragraph("ties", ties(result)),
         _paragraph("caution", caution(result)),
@@ -113,8 +111,9 @@ def _section(result: Result, policy_looks: Looks, *, number: int) -> str:
 
 
 def _setting(result: Result) -> str:
-    """The problem's parameters and horizon in one line."""
-    parts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in result.parameters.items()]
+    """The problem's title, parameters and horizon in one line."""
+    parts = [] if result.title == result.name else [result.title]
+    parts += [f"{name.replace('_', ' ')} {as_text(value)}" for name, value in result.parameters.items()]
     if result.periods:
         parts.append(f"{result.periods:,} periods, the first {result.warm_up:,} not counted")
     return " · ".join(parts)
@@ -124,7 +123,7 @@ def _figures(result: Result, policy_looks: Looks, *, prefix: str) -> list[str]:
     """Two grids of figures: those that compare, and the sample paths side by side."""
     compared: list[str] = []
     followed: list[str] = []
-    paths = {f"path-{slug(policy.name)}": policy for policy in path_policies(result)}
+    paths = path_names(result)
     for rank, (name, figure) in enumerate(figures(result, policy_looks)):
         said = path_words(result, paths[name]) if name in paths else words(result, name)
         drawing = inline_svg(figure, prefix=f"{prefix}-{rank}", label=said.alternative)
@@ -179,7 +178,7 @@ def _reproduce(run: Run) -> str:
     command = run.manifest.get("command", "")
     line = shlex.join(str(word) for word in command) if isinstance(command, list) else str(command)
     facts = "".join(
-        f"<div><dt>{escape(str(key).replace('_', ' '))}</dt><dd>{escape(_value(value))}</dd></div>"
+        f"<div><dt>{escape(str(key).replace('_', ' '))}</dt><dd>{escape(as_text(value))}</dd></div>"
         for key, value in run.manifest.items()
         if key != "command"
     )
@@ -190,12 +189,6 @@ def _reproduce(run: Run) -> str:
         "<p>This command repeats the run. The config and the seed fix every random number.</p>"
         f"{shown}<dl>{facts}</dl>{config if run.config else ''}</div>\n</section>\n"
     )
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.1f}" if abs(value) >= 1 else f"{value:g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _methods(run: Run) -> str:

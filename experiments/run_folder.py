@@ -51,7 +51,7 @@ class TrainingCurve:
     half_width: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PolicyResult:
     """How one policy did on one problem; a half width is None where there was nothing to estimate it from."""
 
@@ -76,7 +76,7 @@ class PolicyResult:
     trace: tuple[NodeTrace, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """One problem of a run: what is known about it, and its policies from the lowest mean cost upward."""
 
@@ -110,7 +110,7 @@ class Result:
         return self.objective.startswith("discounted")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """A run folder as data."""
 

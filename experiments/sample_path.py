@@ -26,8 +26,8 @@ LONGEST_NAME = 40
 def path_policies(result: Result) -> list[PolicyResult]:
     """The policies whose sample path is drawn: the two that the answer speaks of."""
     first = leader(result)
-    pair = (first, rival(result, first))
-    return [policy for policy in pair if policy is not None and policy.trace]
+    pair = [first, rival(result, first) or result.best]
+    return [policy for policy in dict.fromkeys(pair) if policy.trace]
 
 
 def path_nodes(result: Result, policy: PolicyResult) -> list[NodeTrace]:
