@@ -57,12 +57,12 @@ _REPLAY = {
 
 DEFAULTS: dict[str, Defaults] = {
     "ppo": Defaults(
-        256,
+        128,
         "continuous",
         {
-            "learning_rate": 3e-3,
+            "learning_rate": 1e-3,
             "n_steps": 32,
-            "batch_size": 2_048,
+            "batch_size": 1_024,
             "n_epochs": 8,
             "gamma": 0.98,
             "gae_lambda": 0.95,

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from echelon.envs.errors import ConfigError, EchelonError
-
 if TYPE_CHECKING:
     from echelon.envs.network import Network
 
@@ -30,7 +28,11 @@ def main() -> None:
     """Run the command line; errors of Echelon end it with exit code 2 and a plain message."""
     try:
         app()
-    except EchelonError as error:
+    except Exception as error:
+        from echelon.envs.errors import EchelonError
+
+        if not isinstance(error, EchelonError):
+            raise
         print(error, file=sys.stderr)
         sys.exit(2)
 
@@ -153,12 +155,16 @@ def history(
 
 
 def _choice(name: str, value: str, allowed: tuple[str, ...]) -> Any:
+    from echelon.envs.errors import ConfigError
+
     if value not in allowed:
         raise ConfigError([f"--{name}: must be one of {', '.join(allowed)} (got {value!r})"])
     return value
 
 
 def _write_network(network: Network, out: Path) -> None:
+    from echelon.envs.errors import ConfigError
+
     if out.exists():
         raise ConfigError([f"{out}: the file exists already; choose another one with --out"])
     network.to_yaml(out)

@@ -7,10 +7,13 @@ independent program that solves the Markov chain of each policy; it searched all
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy import stats
 
 from echelon.baselines import base_stock, capped_base_stock
 from echelon.envs.catalogue import make_problem
@@ -18,6 +21,8 @@ from echelon.envs.policy import order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
 from echelon.envs.simulate import simulate
+
+Floats = NDArray[np.float64]
 
 # Lead time, stockout cost; best base-stock level and its cost; best capped base-stock level, cap and their cost.
 ROWS: list[tuple[int, float, int, float, int, int, float]] = [
@@ -37,7 +42,7 @@ TUNED = [(2, 4), (3, 9), (4, 4)]
 """Rows whose best levels a search on the default scenarios must find."""
 
 PERIODS, WARM_UP, REPLICATIONS = 3_100, 100, 5_000
-"""15 million counted periods; the standard error of a row's cost is 0.03 percent of it or less."""
+"""15 million counted periods."""
 
 
 def problem(lead_time: int, stockout_cost: float) -> Problem:
@@ -52,13 +57,31 @@ def scenarios() -> Scenarios:
     return sample(problem(1, 4).network, periods=PERIODS, replications=REPLICATIONS, seed=2008)
 
 
+def where_customers_wait(row: Problem) -> Problem:
+    """The same location with backorders, where the exact cost of a level is the newsvendor's."""
+    node = row.network.nodes[0].model_copy(update={"stockout_rule": "backorder"})
+    return replace(row, network=row.network.model_copy(update={"nodes": (node,)}))
+
+
+def controls(row: Problem, level: float) -> Floats:
+    """[B, 2] control variates of expectation 0: mean demand, and the cost of the level with backorders."""
+    node, lead_time = row.network.nodes[0], row.network.links[0].lead_time
+    demand = np.arange(400.0)
+    cost = node.holding_cost * np.maximum(level - demand, 0) + node.stockout_cost * np.maximum(demand - level, 0)
+    exact = cost @ stats.poisson(5 * (lead_time + 1)).pmf(demand)
+    outcome = simulate(where_customers_wait(row), order_up_to(row.network, [level]), scenarios())
+    return np.column_stack([outcome.per_period["demand"][:, 0] - 5, outcome.cost - exact])
+
+
 def check(row: Problem, level: float, cap: float, cost: float) -> None:
-    """Simulate a capped base-stock policy and hold its cost against the exact one."""
+    """Simulate a capped base-stock policy and hold its cost, by regression on the controls, against the exact one."""
     policy = order_up_to(row.network, [level], cap=[cap])
     simulated = simulate(row, policy, scenarios()).cost
-    error = simulated.std(ddof=1) / len(simulated) ** 0.5
-    assert error < 3.3e-4 * cost
-    assert simulated.mean() == pytest.approx(cost, rel=1e-3)
+    design = np.column_stack([np.ones(REPLICATIONS), controls(row, level)])
+    coefficients, *_ = np.linalg.lstsq(design, simulated)
+    error = np.std(simulated - design @ coefficients, ddof=3) / REPLICATIONS**0.5
+    assert error < 2.5e-4 * cost, "too few periods for the tolerance"
+    assert coefficients[0] == pytest.approx(cost, rel=1e-3)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"L{row[0]}-p{row[1]}")

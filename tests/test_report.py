@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -43,30 +44,22 @@ def summary(problem: str, policy: str, kind: str, mean: float, **columns: Any) -
     return row
 
 
+def paired(difference: float, half_width: float, verdict: str = "worse") -> Row:
+    """The columns of a policy that is compared with the best one."""
+    return {"difference": difference, "difference_half_width": half_width, "verdict": verdict}
+
+
+LEVELS = {"parameters": '{"up_to": [25.0]}'}
 KNOWN = {"reference": 4.7285, "reference_kind": "optimal"}
 LOST_SALES = [
     summary("lost sales", "PPO", "learned", 4.804, difference=0.0, verdict="best", **KNOWN),
-    summary(
-        *("lost sales", EVIL, "baseline", 5.199),
-        **{"parameters": '{"up_to": [25.0]}', "difference": 0.395, "difference_half_width": 0.02, "verdict": "worse"},
-        **KNOWN,
-    ),
-    summary(
-        *("lost sales", 'myopic "2"', "baseline", 4.902),
-        **{"difference": 0.098, "difference_half_width": 0.03, "verdict": "worse"},
-        **KNOWN,
-    ),
+    summary("lost sales", EVIL, "baseline", 5.199, **LEVELS, **paired(0.395, 0.02), **KNOWN),
+    summary("lost sales", 'myopic "2"', "baseline", 4.902, **paired(0.098, 0.03), **KNOWN),
 ]
 UNKNOWN = [
     summary(EVIL, EVIL, "baseline", 182.4, half_width=0.5, difference=0.0, verdict="best"),
-    summary(
-        *(EVIL, "PPO", "learned", 182.9),
-        **{"half_width": 0.8, "difference": 0.5, "difference_half_width": 0.61, "verdict": "not distinguishable"},
-    ),
-    summary(
-        *(EVIL, 'myopic "2"', "baseline", 420.0),
-        **{"half_width": 1.2, "difference": 237.6, "difference_half_width": 0.85, "verdict": "worse"},
-    ),
+    summary(EVIL, "PPO", "learned", 182.9, half_width=0.8, **paired(0.5, 0.61, "not distinguishable")),
+    summary(EVIL, 'myopic "2"', "baseline", 420.0, half_width=1.2, **paired(237.6, 0.85)),
 ]
 NETWORKS = {
     "lost sales": {
@@ -209,11 +202,10 @@ def test_the_answer_claims_no_difference_that_was_not_shown(tmp_path: Path) -> N
 
 
 def test_policies_are_placed_beside_an_optimal_one_and_not_ranked_among_themselves(tmp_path: Path) -> None:
-    shown = {"difference_half_width": 0.02, "verdict": "worse"}
     rows = [
         summary("lost sales", "exact", "optimal", 4.73, difference=0.0, verdict="best", **KNOWN),
-        summary("lost sales", "PPO", "learned", 4.80, difference=0.07, **shown, **KNOWN),
-        summary("lost sales", "base stock", "baseline", 5.2, difference=0.47, **shown, **KNOWN),
+        summary("lost sales", "PPO", "learned", 4.80, **paired(0.07, 0.02), **KNOWN),
+        summary("lost sales", "base stock", "baseline", 5.2, **paired(0.47, 0.02), **KNOWN),
     ]
     assert answer(result_of(tmp_path, rows)) == (
         "PPO costs 4.800 ± 0.012 a period: 1.51 ± 0.25 % above the proven optimum 4.7285; "
@@ -249,13 +241,13 @@ def test_a_cost_below_what_is_proven_is_doubted(tmp_path: Path) -> None:
     assert "PPO is below the proven optimum by more than its interval allows" in caution(result)
     rows = [
         summary("lost sales", "PPO", "learned", 4.6, verdict="best"),
-        summary("lost sales", "exact", "optimal", 4.9, difference=0.3, difference_half_width=0.1, verdict="worse"),
+        summary("lost sales", "exact", "optimal", 4.9, **paired(0.3, 0.1)),
     ]
     assert caution(result_of(tmp_path, rows)) == "exact is marked as optimal, yet PPO costs less. Check both."
 
 
 def test_further_ties_are_told(tmp_path: Path) -> None:
-    tied = {"difference": 0.01, "difference_half_width": 0.02, "verdict": "not distinguishable"}
+    tied = paired(0.01, 0.02, "not distinguishable")
     rows = [
         summary("lost sales", "PPO", "learned", 4.80, verdict="best"),
         summary("lost sales", "base stock", "baseline", 4.81, **tied),
@@ -265,7 +257,7 @@ def test_further_ties_are_told(tmp_path: Path) -> None:
 
 
 def test_policies_that_cost_the_same_in_every_replication_are_level(tmp_path: Path) -> None:
-    tied = {"difference": 0.0, "difference_half_width": 0.0, "verdict": "not distinguishable"}
+    tied = paired(0.0, 0.0, "not distinguishable")
     rows = [
         summary("lost sales", "echelon", "baseline", 65.1, verdict="best"),
         summary("lost sales", "installation", "baseline", 65.1, **tied),
@@ -287,8 +279,7 @@ def test_nothing_is_said_to_cost_less_without_a_verdict(
 ) -> None:
     rows = [summary("lost sales", "p0", best, 5.0, difference=0, verdict="best")]
     for rank, (kind, found) in enumerate(others, start=1):
-        paired = {"difference": 0.1 * rank, "difference_half_width": 0.05, "verdict": found}
-        rows.append(summary("lost sales", f"p{rank}", kind, 5.0 + 0.1 * rank, **paired))
+        rows.append(summary("lost sales", f"p{rank}", kind, 5.0 + 0.1 * rank, **paired(0.1 * rank, 0.05, found)))
     sentence = answer(result_of(tmp_path, rows))
     below = re.findall(r"% below (p\d)", sentence)
     assert all(rows[int(name[1:])]["verdict"] == "worse" for name in below)
@@ -401,10 +392,9 @@ def test_captions_repeat_the_data(tmp_path: Path) -> None:
 
 def test_a_hopeless_policy_does_not_flatten_the_others(tmp_path: Path) -> None:
     assert cost_end(result_of(tmp_path, LOST_SALES)) is None
-    paired = {"difference_half_width": 0.1, "verdict": "worse"}
-    rows = [*UNKNOWN, summary(EVIL, "fourth", "baseline", 190.0, difference=7.6, **paired)]
-    rows.append(summary(EVIL, "fifth", "baseline", 2000.0, difference=1817.6, **paired))
-    result = result_of(tmp_path, rows)
+    fourth = summary(EVIL, "fourth", "baseline", 190.0, **paired(7.6, 0.1))
+    fifth = summary(EVIL, "fifth", "baseline", 2000.0, **paired(1817.6, 0.1))
+    result = result_of(tmp_path, [*UNKNOWN, fourth, fifth])
     end = difference_end(result)
     assert end is not None
     assert 237.6 < end < 1817.6
@@ -488,7 +478,7 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
 
 
 def test_a_missing_column_and_a_missing_mean_are_named(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, [LOST_SALES[0] | {"mean": "nan"}])
+    folder = write_run(tmp_path, [LOST_SALES[0] | {"mean": math.nan}])
     with pytest.raises(ConfigError, match=r"mean of policy 'PPO' on 'lost sales' must be a number \(got 'nan'\)"):
         read_run(folder)
     (folder / "results.csv").write_text("problem,policy\n")
