@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from echelon.baselines import BASELINES
+from echelon.baselines import BASELINES, EXACT, make_plan
 from echelon.envs.catalogue import PROBLEMS, make_problem
 from echelon.envs.codec import ActionKind, Decision
 from echelon.envs.defects import Defects
@@ -81,7 +81,22 @@ class ProblemConfig(_Section):
             _ = self.problem
         except (EchelonError, TypeError, ValueError) as error:
             raise Defects([(("parameters",), str(error))]) from error
+        unsuited = [*self._unsuited_policies()]
+        if unsuited:
+            raise Defects(unsuited)
         return self
+
+    def _unsuited_policies(self) -> Iterator[tuple[Location, str]]:
+        """Policies that cannot work on the problem, as far as that can be told without any work."""
+        links = len(self.problem.network.links)
+        for name, policy in self.policies.items():
+            if policy.agent == "dqn" and links > 1:
+                yield ("policies", name, "agent"), f"dqn takes one decision a period; this network has {links} links"
+            if policy.baseline in EXACT:
+                try:
+                    make_plan(policy.baseline, self.problem, **policy.options)
+                except EchelonError as error:
+                    yield ("policies", name, "baseline"), str(error)
 
     @cached_property
     def problem(self) -> Problem:

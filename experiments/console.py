@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rich import box
 from rich import progress as bars
 from rich.console import Console
 from rich.table import Table
@@ -53,21 +54,21 @@ def print_league(folder: Path) -> None:
     for result in run.results:
         kind = result.reference_kind.replace("_", " ")
         note = "no reference" if result.reference is None else f"{kind} cost {result.reference:.4f}"
-        table = Table(title=f"{result.name}: {note}", title_justify="left")
-        for column in ("policy", "cost per period", "gap %", "above the best", "verdict", "fill rate", "CPU s"):
-            table.add_column(column, justify="left" if column in ("policy", "verdict") else "right")
+        table = Table(title=f"{result.name}: {note}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in ("policy", "cost per period", "gap %", "above the best", "fill rate", "CPU s"):
+            table.add_column(column, justify="left" if column == "policy" else "right", no_wrap=column != "policy")
         for policy in result.policies:
             table.add_row(*_cells(policy))
         console.print(table)
 
 
 def _cells(policy: PolicyResult) -> tuple[str, ...]:
+    above = _number(policy.difference, policy.difference_half_width, 4)
     return (
         policy.name,
         _number(policy.mean, policy.half_width, 4),
         _number(policy.gap, policy.gap_half_width, 2),
-        _number(policy.difference, policy.difference_half_width, 4),
-        policy.verdict,
+        {"best": "best", "not distinguishable": "\u2248 best"}.get(policy.verdict, above),
         _number(policy.fill_rate, None, 4),
         _number(policy.seconds, None, 1),
     )

@@ -17,7 +17,7 @@ from typing import Any
 LARGEST = 30
 """Nodes beyond which a drawing is a tangle."""
 
-PITCH_X, PITCH_Y = 170, 52
+PITCH_X, PITCH_Y = 156, 52
 BOX_X, BOX_Y = 98, 36
 MARGIN, CUSTOMERS = 8, 40
 """Room around the drawing and right of the last layer, in pixels."""
@@ -27,7 +27,7 @@ EARLY, LATE = (0.0, 0.5), (0.5, 1.0)
 """Where a link bends that is the only one into its target, or else the only one out of its source."""
 SWEEPS = 6
 LONGEST_NAME = 14
-SMALLEST = 0.72
+SMALLEST = 0.62
 """To how much of its size a narrow screen may shrink the drawing before it scrolls."""
 
 Vertex = tuple[str, int]

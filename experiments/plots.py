@@ -129,7 +129,7 @@ def draw_breakdown(result: Result, policy_looks: Looks) -> Figure:
     total = max(sum(policy.costs.values()) for policy in shown)
     for row, policy in enumerate(shown):
         look, across = policy_looks[policy.name], axes.get_yaxis_transform()
-        axes.plot(0.012, row - 0.24, look.marker, color=look.colour, markersize=6, transform=across)
+        axes.plot(0.012, row - 0.24, look.marker, color=look.colour, markersize=6, transform=across, clip_on=False)
         _name_row(axes, row, policy, note=with_half_width(policy.mean, policy.half_width), indent=0.035)
         left = 0.0
         for kind, cost in policy.costs.items():

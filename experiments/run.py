@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +32,8 @@ from echelon.experiments.evaluate import Difference, compare, estimate, gap
 Row = dict[str, Any]
 
 TRACED_PERIODS = 60
+CHECKPOINT = "policy.json"
+"""A file that only a trained policy leaves in a run folder."""
 PACKAGES = ("numpy", "scipy", "numba", "gymnasium", "pandas", "torch", "stable-baselines3")
 
 
@@ -64,19 +67,30 @@ def run_experiment(config: Config, *, out: Path | None = None, progress: Progres
 
     The folder holds `results.csv` (one row per policy and replication), `summary.csv`, `training.csv`,
     `trace.csv`, `config.yaml` (resolved), `manifest.json`, checkpoints, TensorBoard logs, plots and
-    `report.html`. Raises `ConfigError` if the folder exists.
+    `report.html`. Raises `ConfigError` if the folder exists. A run that fails leaves its folder behind
+    only if it holds a trained policy.
     """
+    _require_extras(config)
+    folder = new_folder(out or default_folder(config.name))
+    try:
+        _fill_folder(folder, config, progress or Progress())
+    except BaseException:
+        if not any(folder.rglob(CHECKPOINT)):
+            shutil.rmtree(folder)
+        raise
+    return folder
+
+
+def _fill_folder(folder: Path, config: Config, progress: Progress) -> None:
     from echelon.experiments.plots import write_plots
     from echelon.experiments.report import write_report
 
-    _require_extras(config)
-    folder = new_folder(out or default_folder(config.name))
     dump_yaml(config.model_dump(mode="json"), folder / "config.yaml")
     started = datetime.now(UTC)
     rows: dict[str, list[Row]] = {"results": [], "summary": [], "training": [], "trace": []}
     described: dict[str, Any] = {}
     for name, section in config.problems.items():
-        described[name] = _run_problem(name, section, config, folder, rows, progress or Progress())
+        described[name] = _run_problem(name, section, config, folder, rows, progress)
     for table, content in rows.items():
         _write_csv(folder / f"{table}.csv", content)
     _write_json(folder / "problems.json", {name: d["problem"] for name, d in described.items()})
@@ -84,7 +98,6 @@ def run_experiment(config: Config, *, out: Path | None = None, progress: Progres
     _write_json(folder / "manifest.json", _manifest(config, started))
     write_plots(folder)
     write_report(folder)
-    return folder
 
 
 def new_folder(path: Path) -> Path:

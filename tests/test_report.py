@@ -219,6 +219,17 @@ def test_policies_are_placed_beside_an_optimal_one_and_not_ranked_among_themselv
     )
 
 
+def test_a_tie_with_an_optimal_policy_is_no_distance(tmp_path: Path) -> None:
+    rows = [
+        summary("lost sales", "exact", "optimal", 4.73, difference=0.0, verdict="best"),
+        summary("lost sales", "PPO", "learned", 4.74, **paired(0.01, 0.02, "not distinguishable")),
+    ]
+    assert answer(result_of(tmp_path, rows)) == (
+        "PPO costs 4.740 ± 0.012 a period: not distinguishable from exact, the optimal policy "
+        "(paired difference 0.010 ± 0.020)."
+    )
+
+
 @pytest.mark.parametrize(
     ("mean", "kind", "expected"),
     [
@@ -314,7 +325,9 @@ def test_rounding_hides_less_than_a_twentieth_of_the_half_width(value: float, ha
 def test_the_page_is_well_formed_and_every_name_is_escaped(page: str) -> None:
     parsed = Page(page)
     assert parsed.faults == []
-    assert not any(tag == "script" for tag, _ in parsed.elements)
+    tags = Counter(tag for tag, _ in parsed.elements)
+    assert tags["script"] == 0
+    assert tags["style"] == 1
     assert EVIL in said(page)
     assert EVIL not in page
     ids = Counter(attributes["id"] for _, attributes in parsed.elements if "id" in attributes)
@@ -345,6 +358,7 @@ def test_every_sentence_of_the_run_is_on_the_page(folder: Path, page: str) -> No
             assert words(result, figure).caption in text
     assert f"echelon run '{EVIL.split(chr(39))[0]}" in text
     assert f"name: {EVIL}" in text
+    assert text.count(f"{EVIL[:29]}…") >= 6
 
 
 def test_every_row_of_the_table_repeats_the_summary(folder: Path, page: str) -> None:
@@ -378,6 +392,7 @@ def test_every_figure_has_an_alternative_text_and_a_caption(page: str) -> None:
 
 def test_captions_repeat_the_data(tmp_path: Path) -> None:
     result = result_of(tmp_path, LOST_SALES)
+    assert result.policies[0].costs == pytest.approx({kind: 4.804 * share for kind, share in SHARES.items()})
     assert "over 2 replications" in words(result, "cost").caption
     assert words(result, "cost").alternative.startswith("Dot plot of mean cost: PPO 4.804 ± 0.012; ")
     assert 'myopic "2" 0.098 ± 0.030, worse' in words(result, "differences").alternative
@@ -388,6 +403,20 @@ def test_captions_repeat_the_data(tmp_path: Path) -> None:
     assert "the last 40 periods" in path.caption
     assert "Customers were waiting at the end of 4 of them." in path.caption
     assert "Mean stock on hand: store 2.0 units." in path.alternative
+
+
+def test_customers_who_wait_at_a_node_that_is_not_drawn_are_counted(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, LOST_SALES)
+    trace = [
+        {"problem": "lost sales", "policy": "PPO", "period": t, "node": f"store {k}", "on_hand": 1, "ordered": 1}
+        | {"backorders": int(k == 4 and t < 13), "demand": 1}
+        for t in range(20)
+        for k in range(9)
+    ]
+    write_csv(folder / "trace.csv", TRACE, trace)
+    result = read_run(folder).results[0]
+    caption = path_words(result, result.policies[0]).caption
+    assert "over 20 periods of one scenario. Customers were waiting at the end of 13 of them. 6 of 9 nodes" in caption
 
 
 def test_a_hopeless_policy_does_not_flatten_the_others(tmp_path: Path) -> None:
@@ -433,6 +462,20 @@ def test_the_same_run_gives_the_same_page_and_leaves_no_part_behind(folder: Path
     before = {path.name for path in folder.iterdir()}
     assert write_report(folder).read_text(encoding="utf-8") == page
     assert {path.name for path in folder.iterdir()} == before
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_run(tmp_path, LOST_SALES[:1])
+    (folder / "report.html").write_text("the old page")
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(f"no space left to move {source.name} to {target.name}")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_report(folder)
+    assert (folder / "report.html").read_text() == "the old page"
+    assert [path for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
 def test_plots_are_written_and_not_blank(folder: Path) -> None:

@@ -1,0 +1,401 @@
+"""Baselines as plans: each runs or says why not, exact ones cost what they say, tuned ones come out optimal."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from echelon.baselines import (
+    BASELINES,
+    EXACT,
+    base_stock,
+    capped_base_stock,
+    clark_scarf_plan,
+    echelon_base_stock,
+    make_plan,
+    min_max,
+    newsvendor_plan,
+    reference_of,
+)
+from echelon.baselines.serial import local_base_stock
+from echelon.envs.catalogue import PROBLEMS, make_problem
+from echelon.envs.dynamics import initial_state
+from echelon.envs.errors import MethodError, PolicyError
+from echelon.envs.network import OUTSIDE, Network
+from echelon.envs.policy import Policy, Position, order_up_to
+from echelon.envs.problem import Problem
+from echelon.envs.scenarios import Scenarios, sample
+from echelon.envs.simulate import simulate
+
+Floats = NDArray[np.float64]
+
+POISSON = {"law": "poisson", "mean": 5}
+GAMMA = {"law": "gamma", "mean": 5, "sd": 4}
+LUMPY = {"law": "negative_binomial", "mean": 5, "sd": 4}
+
+
+class Stages(NamedTuple):
+    """A serial system. Lists run from the first stage to the customers, as the goods do."""
+
+    demand: dict[str, Any]
+    holding_cost: list[float]
+    lead_time: list[int]
+    transit_holding_cost: list[float]
+    unit_cost: list[float]
+    stockout_cost: float
+
+
+SINGLE = {
+    "plain": Stages(POISSON, [1.0], [3], [0.0], [0.0], 9.0),
+    "unit and transit cost": Stages(POISSON, [1.0], [2], [0.7], [2.0], 9.0),
+    "no lead time": Stages(LUMPY, [1.0], [0], [0.7], [0.5], 4.0),
+    "gamma demand": Stages(GAMMA, [0.5], [4], [1.5], [0.0], 20.0),
+    "low stockout cost": Stages(POISSON, [1.0], [1], [0.0], [0.0], 0.3),
+}
+CHAINS = {
+    "rates of the shipping stage": Stages(POISSON, [1.0, 2.0, 4.0], [1, 2, 1], [0.0, 1.0, 2.0], [0.0] * 3, 40.0),
+    "other transit costs and unit costs": Stages(POISSON, [1.0, 2.0, 3.0], [2, 1, 3], [0.3, 0.0, 5.0], [1, 0.5, 2], 30),
+    "no lead time in the middle": Stages(POISSON, [1.0, 2.0, 3.0], [2, 0, 3], [0.3, 0.0, 5.0], [1, 0.5, 2], 30.0),
+    "no lead time to the customers": Stages(LUMPY, [0.5, 2.0, 2.5], [2, 1, 0], [0.0, 0.1, 0.4], [0, 1, 0], 20.0),
+    "no lead time at all": Stages(POISSON, [1.0, 2.0, 3.0], [0, 0, 0], [0.3, 0.0, 5.0], [1, 0.5, 2], 30.0),
+    "gamma demand": Stages(GAMMA, [0.5, 2.0], [2, 1], [0.0, 0.1], [0.0, 1.0], 20.0),
+    "negative binomial demand": Stages(LUMPY, [0.5, 2.0], [0, 2], [0.0, 0.5], [0.0, 0.0], 10.0),
+    "a stage that adds no value": Stages(POISSON, [1.0, 1.0], [2, 1], [0.0, 1.0], [0.0, 0.0], 20.0),
+    "low stockout cost": Stages(POISSON, [1.0, 2.0], [2, 1], [0.0, 1.0], [0.0, 0.0], 0.5),
+}
+
+
+def chain(stages: Stages, **changes: Any) -> Problem:
+    """The problem of a serial system that starts empty."""
+    names = [f"stage {i}" for i in range(len(stages.holding_cost))]
+    nodes: list[dict[str, Any]] = [
+        {"name": name, "holding_cost": cost} for name, cost in zip(names, stages.holding_cost, strict=True)
+    ]
+    nodes[-1] |= {"demand": stages.demand, "stockout_cost": stages.stockout_cost}
+    links = [
+        {"source": source, "target": name, "lead_time": lead, "transit_holding_cost": transit, "unit_cost": unit}
+        for source, name, lead, transit, unit in zip(
+            [OUTSIDE, *names], names, stages.lead_time, stages.transit_holding_cost, stages.unit_cost, strict=False
+        )
+    ]
+    network = Network.from_dict({"nodes": nodes, "links": links})
+    return Problem("chain", network, **{"periods": 1_100, "warm_up": 100, **changes})
+
+
+def ordering(mean: float, fixed_cost: float, holding_cost: float, stockout_cost: float) -> Problem:
+    """A single location with Poisson demand, no lead time and a fixed cost per order."""
+    node = {
+        "name": "store",
+        "holding_cost": holding_cost,
+        "stockout_cost": stockout_cost,
+        "demand": {"law": "poisson", "mean": mean},
+    }
+    network = Network.from_dict({"nodes": [node], "links": [{"target": "store", "fixed_cost": fixed_cost}]})
+    return Problem("ordering", network)
+
+
+def evaluation(problem: Problem, replications: int) -> Scenarios:
+    return sample(problem.network, periods=problem.periods, replications=replications, seed=1)
+
+
+def standard_error(costs: Floats) -> float:
+    return float(costs.std(ddof=1) / len(costs) ** 0.5)
+
+
+# What a baseline says to a catalogued problem to which it does not apply.
+REFUSALS = {
+    ("newsvendor", "echelon/LostSales-v0"): "newsvendor needs backorders at every outlet",
+    ("newsvendor", "echelon/Serial-v0"): "newsvendor needs a single location (got 4 nodes)",
+    ("newsvendor", "echelon/BeerGame-v0"): "newsvendor needs a single location (got 4 nodes)",
+    ("newsvendor", "echelon/OneWarehouse-v0"): "newsvendor needs a single location (got 4 nodes)",
+    ("newsvendor", "echelon/Network-v0"): "newsvendor needs a single location (got 5 nodes)",
+    ("clark_scarf", "echelon/LostSales-v0"): "clark_scarf needs backorders at every outlet",
+    ("clark_scarf", "echelon/BeerGame-v0"): (
+        "demand must have the same law in every period, got Deterministic demand that changes over time"
+    ),
+    ("clark_scarf", "echelon/OneWarehouse-v0"): (
+        "clark_scarf needs a serial network: one link into and at most one out of every node, one outlet"
+    ),
+    ("clark_scarf", "echelon/Network-v0"): (
+        "clark_scarf needs a serial network: one link into and at most one out of every node, one outlet"
+    ),
+}
+
+
+@pytest.mark.parametrize("problem_id", PROBLEMS)
+@pytest.mark.parametrize("name", BASELINES)
+def test_every_baseline_on_every_problem_gives_a_policy_that_runs_or_says_which_rule_is_broken(
+    name: str, problem_id: str
+) -> None:
+    problem = make_problem(problem_id, periods=40, warm_up=10)
+    scenarios = evaluation(problem, 6)
+    options: dict[str, Any] = {} if name in EXACT else {"scenarios": scenarios}
+    if (name, problem_id) in REFUSALS:
+        with pytest.raises(MethodError) as error:
+            make_plan(name, problem, **options)
+        assert str(error.value) == REFUSALS[name, problem_id]
+        return
+    plan = make_plan(name, problem, **options)
+    assert isinstance(plan.policy, Policy)
+    assert plan.optimal == (name in EXACT)
+    assert (plan.model_cost is not None) == (name in EXACT)
+    for parameter in set(plan.parameters) - {"position"}:
+        assert len(plan.parameters[parameter]) == len(problem.network.links)
+    assert plan.policy(initial_state(problem.network, 3)).shape == (3, len(problem.network.links))
+    outcome = simulate(problem, plan.policy, scenarios)
+    assert np.isfinite(outcome.cost).all()
+    assert (outcome.cost > 0).all()
+
+
+@pytest.mark.parametrize("stages", SINGLE.values(), ids=SINGLE)
+def test_the_newsvendor_costs_what_its_model_says(stages: Stages) -> None:
+    check_model_cost(newsvendor_plan, chain(stages))
+
+
+@pytest.mark.parametrize("stages", (SINGLE | CHAINS).values(), ids=SINGLE | CHAINS)
+def test_clark_and_scarf_cost_what_their_model_says(stages: Stages) -> None:
+    check_model_cost(clark_scarf_plan, chain(stages))
+
+
+def check_model_cost(method: Any, problem: Problem) -> None:
+    """The simulated cost is the model's, to within noise that is small."""
+    plan = method(problem)
+    costs = simulate(problem, plan.policy, evaluation(problem, 1_000)).cost
+    assert standard_error(costs) < 2.5e-3 * costs.mean()
+    assert abs(costs.mean() - plan.model_cost) < 3 * standard_error(costs)
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_at_a_single_location_clark_and_scarf_are_the_newsvendor(name: str) -> None:
+    problem = chain(SINGLE[name])
+    one, other = newsvendor_plan(problem), clark_scarf_plan(problem)
+    assert other.parameters["levels"] == pytest.approx(one.parameters["levels"], rel=1e-2)
+    assert other.model_cost == pytest.approx(one.model_cost, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"discount": 0.99, "warm_up": 0}, "an average-cost objective (discount 1)"),
+        ({"link": {"fixed_cost": 1.0}}, "no fixed cost per order"),
+        ({"node": {"stockout_rule": "lost_sales"}}, "backorders at every outlet"),
+        (
+            {"node": {"demand": {"law": "normal", "mean": 5, "sd": 2}}},
+            "normal demand that is hardly ever negative",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", EXACT)
+def test_an_exact_method_names_the_assumption_that_a_problem_breaks(
+    name: str, change: dict[str, Any], rule: str
+) -> None:
+    plain = chain(SINGLE["plain"]).network.model_dump(exclude_defaults=True)
+    data = {
+        "nodes": [{**plain["nodes"][0], **change.pop("node", {})}],
+        "links": [{**plain["links"][0], **change.pop("link", {})}],
+    }
+    problem = Problem("broken", Network.from_dict(data), **change)
+    with pytest.raises(MethodError) as error:
+        make_plan(name, problem)
+    assert str(error.value) == f"{name} needs {rule}"
+
+
+@pytest.mark.parametrize("name", ["base_stock", "echelon_base_stock"])
+def test_tuned_base_stock_reaches_clark_and_scarf(name: str) -> None:
+    problem = make_problem("echelon/Serial-v0")
+    scenarios = evaluation(problem, 400)
+    best = simulate(problem, clark_scarf_plan(problem).policy, scenarios).cost
+    tuned = simulate(problem, make_plan(name, problem).policy, scenarios).cost
+    assert abs((tuned - best).mean()) <= 3 * standard_error(tuned - best)
+    reference = reference_of(problem)
+    assert reference is not None
+    assert abs(tuned.mean() - reference.value) < 3 * standard_error(tuned)
+
+
+@pytest.mark.parametrize("name", ["plain", "no lead time", "low stockout cost"])
+def test_tuned_base_stock_finds_the_newsvendor_level(name: str) -> None:
+    problem = chain(SINGLE[name])
+    assert base_stock(problem).parameters["levels"] == newsvendor_plan(problem).parameters["levels"]
+
+
+def test_tuned_base_stock_comes_close_to_the_newsvendor_on_continuous_units() -> None:
+    problem = chain(SINGLE["gamma demand"])
+    best, tuned = newsvendor_plan(problem), base_stock(problem)
+    scenarios = evaluation(problem, 300)
+    gap = simulate(problem, tuned.policy, scenarios).cost - simulate(problem, best.policy, scenarios).cost
+    assert abs(gap.mean()) < 1e-3 * (best.model_cost or 0.0)
+
+
+def renewal_cost(reorder: float, up_to: float, problem: Problem) -> float:
+    """Exact average cost of an (s, S) policy without lead time, by the renewal function.
+
+    Y. S. Zheng and A. Federgruen, Finding optimal (s, S) policies is about as simple as evaluating a
+    single policy, Operations Research 39(4), 1991, equations 1 and 2.
+    """
+    node, link = problem.network.nodes[0], problem.network.links[0]
+    demand = np.arange(1_000)
+    probability = stats.poisson(problem.network.mean_flow[0]).pmf(demand)
+
+    def one_period(level: float) -> float:
+        left = np.maximum(level - demand, 0) * node.holding_cost
+        return float((left + np.maximum(demand - level, 0) * node.stockout_cost) @ probability)
+
+    periods_at: list[float] = []
+    for below in range(int(up_to - reorder)):
+        before = sum(periods_at[below - i] * probability[i] for i in range(1, below + 1))
+        periods_at.append(((below == 0) + before) / (1 - probability[0]))
+    cost = sum(time * one_period(up_to - below) for below, time in enumerate(periods_at))
+    return (link.fixed_cost + cost) / sum(periods_at)
+
+
+# Zheng and Federgruen (1991), numerical table: fixed cost 64, holding cost 1, backorder cost 9, no lead time.
+# Mean demand, s, S, and the cost as confirmed by brute force over all (s, S).
+ZHENG_FEDERGRUEN = [(10, 6, 40, 35.0215552723), (21, 15, 65, 50.4060198929)]
+
+
+@pytest.mark.parametrize(("mean", "reorder", "up_to", "cost"), ZHENG_FEDERGRUEN)
+def test_tuned_min_max_reaches_the_optimal_s_s_policy(mean: float, reorder: float, up_to: float, cost: float) -> None:
+    problem = ordering(mean, 64.0, 1.0, 9.0)
+    assert renewal_cost(reorder, up_to, problem) == pytest.approx(cost, rel=1e-9)
+    tuned = min_max(problem).parameters
+    assert cost * (1 - 1e-9) <= renewal_cost(tuned["reorder"][0], tuned["up_to"][0], problem) <= 1.003 * cost
+
+
+@pytest.mark.parametrize(("mean", "reorder", "up_to", "cost"), ZHENG_FEDERGRUEN)
+def test_a_given_min_max_policy_costs_what_renewal_theory_says(
+    mean: float, reorder: float, up_to: float, cost: float
+) -> None:
+    problem = ordering(mean, 64.0, 1.0, 9.0)
+    plan = min_max(problem, reorder=[reorder], up_to=[up_to])
+    assert plan.parameters == {"reorder": [reorder], "up_to": [up_to], "position": "installation"}
+    costs = simulate(problem, plan.policy, evaluation(problem, 2_000)).cost
+    assert standard_error(costs) < 5e-4 * cost
+    assert abs(costs.mean() - cost) < 3 * standard_error(costs)
+
+
+def test_min_max_with_every_order_worth_it_is_a_base_stock_policy() -> None:
+    problem = ordering(5, 0.0, 1.0, 9.0)
+    tuned = min_max(problem).parameters
+    assert tuned["reorder"] == tuned["up_to"] == newsvendor_plan(problem).parameters["levels"]
+
+
+# Installation levels by link, and the echelon levels that nest them: a link's own level and all below its target.
+NESTED = {
+    "echelon/Serial-v0": ([10.0, 12.0, 11.0, 20.0], [53.0, 43.0, 31.0, 20.0]),
+    "echelon/OneWarehouse-v0": ([25.0, 9.0, 10.0, 11.0], [55.0, 9.0, 10.0, 11.0]),
+    "echelon/Network-v0": (
+        [30.0, 18.0, 16.0, 17.0, 14.0, 19.0],
+        [79.0, 68.0, 49.0, 50.0, 14.0, 19.0],
+    ),
+}
+
+
+@pytest.mark.parametrize("problem_id", NESTED)
+def test_echelon_levels_and_the_installation_levels_nested_in_them_do_the_same(problem_id: str) -> None:
+    problem = make_problem(problem_id)
+    local, echelon = NESTED[problem_id]
+    scenarios = evaluation(problem, 20)
+    one = simulate(problem, base_stock(problem, levels=local).policy, scenarios)
+    other = simulate(problem, echelon_base_stock(problem, levels=echelon).policy, scenarios)
+    np.testing.assert_array_equal(one.cost, other.cost)
+    np.testing.assert_array_equal(one.per_period["shipped"], other.per_period["shipped"])
+
+
+@pytest.mark.parametrize("name", ["other transit costs and unit costs", "no lead time in the middle"])
+def test_local_levels_cost_what_the_echelon_levels_of_clark_and_scarf_cost(name: str) -> None:
+    problem = chain(CHAINS[name])
+    plan = clark_scarf_plan(problem)
+    local = local_base_stock(plan.parameters["levels"][::-1])[::-1]
+    scenarios = evaluation(problem, 50)
+    np.testing.assert_array_equal(
+        simulate(problem, base_stock(problem, levels=local).policy, scenarios).cost,
+        simulate(problem, plan.policy, scenarios).cost,
+    )
+
+
+def test_a_loose_cap_and_a_fixed_lot_of_nothing_change_no_order() -> None:
+    problem = make_problem("echelon/OneWarehouse-v0")
+    levels = [25.0, 9.0, 10.0, 11.0]
+    scenarios = evaluation(problem, 10)
+    plain = simulate(problem, base_stock(problem, levels=levels).policy, scenarios).cost
+    for plan in (
+        capped_base_stock(problem, levels=levels, caps=[1e6] * 4),
+        min_max(problem, reorder=levels, up_to=levels),
+    ):
+        np.testing.assert_array_equal(simulate(problem, plan.policy, scenarios).cost, plain)
+
+
+def test_tuning_is_repeatable_and_does_not_see_the_evaluation() -> None:
+    problem = make_problem("echelon/LostSales-v0", lead_time=2, periods=300)
+    assert base_stock(problem, seed=3).parameters == base_stock(problem, seed=3).parameters
+    own = sample(problem.network, periods=300, replications=4, seed=3, stream="tuning")
+    other = sample(problem.network, periods=300, replications=4, seed=3, stream="evaluation")
+    assert not np.array_equal(own.demand, other.demand)
+
+
+@pytest.mark.parametrize("position", ["installation", "echelon"])
+def test_tuned_levels_are_no_worse_than_their_neighbours(position: Position) -> None:
+    problem = make_problem("echelon/OneWarehouse-v0", retailers=2, periods=200)
+    scenarios = evaluation(problem, 40)
+    tune = base_stock if position == "installation" else echelon_base_stock
+    levels = np.asarray(tune(problem, scenarios=scenarios).parameters["levels"])
+
+    def cost(candidate: Floats) -> float:
+        policy = order_up_to(problem.network, list(candidate), position=position)
+        return float(simulate(problem, policy, scenarios).cost.mean())
+
+    for move in np.concatenate([np.eye(3), -np.eye(3)]):
+        assert cost(np.maximum(levels + move, 0)) >= cost(levels)
+
+
+def test_the_reference_is_the_problems_own_or_that_of_an_exact_method() -> None:
+    lost_sales = make_problem("echelon/LostSales-v0")
+    assert reference_of(lost_sales) is lost_sales.reference
+    for problem, method in (
+        (make_problem("echelon/Serial-v0"), clark_scarf_plan),
+        (chain(SINGLE["unit and transit cost"]), newsvendor_plan),
+    ):
+        reference = reference_of(problem)
+        assert reference is not None
+        assert reference.kind == "optimal"
+        assert reference.value == method(problem).model_cost
+        assert "19" in reference.source
+    for problem_id in ("echelon/BeerGame-v0", "echelon/OneWarehouse-v0", "echelon/Network-v0"):
+        assert reference_of(make_problem(problem_id)) is None
+    assert reference_of(make_problem("echelon/LostSales-v0", lead_time=9)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("base_stok", {}, "unknown baseline 'base_stok'; did you mean 'base_stock'?"),
+        ("base_stock", {"level": [3]}, "base_stock: unknown option 'level'; did you mean 'levels'?"),
+        ("clark_scarf", {"seed": 1}, "clark_scarf: unknown option 'seed'; known: "),
+        ("newsvendor", {"problem": 1}, "newsvendor: unknown option 'problem'; known: "),
+        ("min_max", {"reorder": [3]}, "reorder and up_to must be given together, or both left to be tuned"),
+    ],
+)
+def test_a_baseline_that_cannot_be_made_is_refused(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(MethodError) as error:
+        make_plan(name, make_problem("echelon/LostSales-v0"), **options)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("base_stock", {"levels": [3, 4]}, "up_to must be 1 numbers, one per link (got [3, 4])"),
+        ("base_stock", {"levels": [3.5]}, "up_to must be whole numbers on a network of whole units (got [3.5])"),
+        ("base_stock", {"levels": [np.nan]}, "up_to must be 1 numbers, one per link (got [nan])"),
+        ("min_max", {"reorder": [5], "up_to": [4]}, "reorder on link outside -> store must be at most up_to"),
+        ("capped_base_stock", {"levels": [5], "caps": [-1]}, "cap on link outside -> store must be at least 0"),
+    ],
+)
+def test_given_levels_must_fit_the_network(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        make_plan(name, make_problem("echelon/LostSales-v0"), **options)
+    assert str(error.value) == message
