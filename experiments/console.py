@@ -55,7 +55,7 @@ def print_league(folder: Path) -> None:
         kind = result.reference_kind.replace("_", " ")
         note = "no reference" if result.reference is None else f"{kind} cost {result.reference:.4f}"
         table = Table(title=f"{result.name}: {note}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in ("policy", "cost per period", "gap %", "above the best", "fill rate", "CPU s"):
+        for column in ("policy", "cost per period", "gap %", "above the best", "CPU s"):
             table.add_column(column, justify="left" if column == "policy" else "right", no_wrap=column != "policy")
         for policy in result.policies:
             table.add_row(*_cells(policy))
@@ -69,7 +69,6 @@ def _cells(policy: PolicyResult) -> tuple[str, ...]:
         _number(policy.mean, policy.half_width, 4),
         _number(policy.gap, policy.gap_half_width, 2),
         {"best": "best", "not distinguishable": "\u2248 best"}.get(policy.verdict, above),
-        _number(policy.fill_rate, None, 4),
         _number(policy.seconds, None, 1),
     )
 
