@@ -27,7 +27,7 @@ from echelon.envs.simulate import simulate
 from echelon.envs.vector_env import NetworkVectorEnv
 
 EPISODE = 200
-"""Periods of a training episode."""
+"""Periods of a training episode, or ten times the longest echelon lead time, if that is more."""
 PROBE = 50
 """Periods in which the reward of the untrained policy is measured, to start the critic at its level."""
 
@@ -52,7 +52,6 @@ _REPLAY = {
     "batch_size": 512,
     "train_freq": 1,
     "gradient_steps": 4,
-    "gamma": 0.98,
 }
 
 DEFAULTS: dict[str, Defaults] = {
@@ -61,17 +60,14 @@ DEFAULTS: dict[str, Defaults] = {
         "continuous",
         {
             "learning_rate": 1e-3,
-            "n_steps": 32,
             "batch_size": 1_024,
             "n_epochs": 8,
-            "gamma": 0.98,
-            "gae_lambda": 0.95,
         },
     ),
     "a2c": Defaults(
         256,
         "continuous",
-        {"learning_rate": 2e-3, "n_steps": 8, "gamma": 0.98, "gae_lambda": 0.95},
+        {"learning_rate": 2e-3},
     ),
     "sac": Defaults(64, "continuous", _REPLAY),
     "td3": Defaults(64, "continuous", _REPLAY),
@@ -129,7 +125,7 @@ def train(
     defaults = DEFAULTS[algorithm]
     codec = Codec(problem.network, decision or default_decision(problem), action or defaults.action)
     env = _training_env(problem, codec, copies or defaults.copies, seed)
-    chosen = {**defaults.settings, **(settings or {})}
+    chosen = {**horizon_settings(codec, ALGORITHMS[algorithm]), **defaults.settings, **(settings or {})}
     model = _model(algorithm, env, seed, chosen, codec.decision)
     if log_folder is not None:
         model.set_logger(configure(str(log_folder), ["tensorboard"]))
@@ -142,9 +138,23 @@ def train(
     return Training(watch.best_policy(), tuple(watch.curve), model.num_timesteps, seconds, chosen)
 
 
+def horizon_settings(codec: Codec, algorithm: type[BaseAlgorithm]) -> dict[str, Any]:
+    """How far ahead a learner must look: an order shows in the costs only after the echelon lead time.
+
+    The discount's horizon is ten echelon lead times and that of generalised advantage estimation four,
+    since a shorter one would favour too little stock; both have the lower bounds that suit short ones.
+    """
+    cover = float(codec.echelon_cover.max())
+    gamma = {"gamma": 1 - 1 / max(50.0, 10 * cover)}
+    if not issubclass(algorithm, OnPolicyAlgorithm):
+        return gamma
+    return {**gamma, "gae_lambda": 1 - 1 / max(20.0, 4 * cover), "n_steps": max(32, 2 * math.ceil(cover))}
+
+
 def _training_env(problem: Problem, codec: Codec, copies: int, seed: int) -> NativeVecEnv:
     """Copies with short episodes; seeds are spread so that the copies of different seeds do not meet."""
-    episodes = replace(problem, periods=EPISODE, warm_up=0, discount=1.0)
+    periods = max(EPISODE, 10 * int(codec.echelon_cover.max()))
+    episodes = replace(problem, periods=periods, warm_up=0, discount=1.0)
     native = NetworkVectorEnv(episodes, copies, decision=codec.decision, action=codec.action)
     env = NativeVecEnv(native)
     env.seed(int(np.random.SeedSequence((seed, 1)).generate_state(1)[0]))

@@ -8,7 +8,7 @@ so nothing has to be learned, saved or restored with a policy.
   link owes, the components that wait at every plant, and for demand that changes over time the phase
   of the season. Values are clipped to +-`OBSERVATION_BOUND`.
 * **Action**, one number per link. `decision="orders"`: the order itself, from 0 to `order_limit`.
-  `decision="levels"`: an echelon base-stock level, from 0 to `level_limit`, up to which is ordered.
+  `decision="levels"`: an echelon base-stock level in `level_range`, up to which is ordered.
   Continuous actions are in [-1, 1] and mapped linearly; discrete ones count whole units (in steps, if
   the range is long).
 * **Reward**: minus the cost of the period divided by `cost_scale`.
@@ -78,14 +78,20 @@ class Codec:
         return np.ceil(np.maximum(mean + 4 * sd, 2 * mean))
 
     @cached_property
-    def level_limit(self) -> Floats:
-        """[E] the largest echelon level: twice the mean plus four standard deviations of echelon lead-time demand."""
-        cover = self._echelon_cover
+    def level_range(self) -> tuple[Floats, Floats]:
+        """[E] the lowest and the highest echelon level.
+
+        They lie four standard deviations of echelon lead-time demand, and one period's mean demand,
+        below and above a level with a safety stock of one standard deviation.
+        """
         mean, sd = self.flow[self.arrays.target], self.flow_sd[self.arrays.target]
-        return np.ceil(2 * mean * cover + 4 * sd * np.sqrt(cover))
+        cover = self.echelon_cover
+        spread = sd * np.sqrt(cover)
+        centre, span = np.rint(mean * cover + spread), np.ceil(4 * spread + mean)
+        return np.maximum(centre - span, 0.0), centre + span
 
     @cached_property
-    def _echelon_cover(self) -> Floats:
+    def echelon_cover(self) -> Floats:
         """[E] periods from an order until the end of the period in which customers can be served from it."""
         lead_time, arrays = self.arrays.lead_time.astype(np.float64), self.arrays
         below = np.zeros(len(lead_time))
@@ -140,17 +146,20 @@ class Codec:
         return spaces.Discrete(int(choices[0])) if len(choices) == 1 else spaces.MultiDiscrete(choices)
 
     @cached_property
-    def _limit(self) -> Floats:
-        return self.order_limit if self.decision == "orders" else self.level_limit
+    def _range(self) -> tuple[Floats, Floats]:
+        """[E] the lowest and the highest quantity that an action can name."""
+        return (np.zeros_like(self.order_limit), self.order_limit) if self.decision == "orders" else self.level_range
 
     @cached_property
     def _stride(self) -> Floats:
         """[E] units between two choices of a discrete action."""
-        return np.ceil((self._limit + 1) / DISCRETE_CHOICES)
+        low, high = self._range
+        return np.ceil((high - low + 1) / DISCRETE_CHOICES)
 
     @cached_property
     def _choices(self) -> NDArray[np.int64]:
-        return np.asarray(np.floor(self._limit / self._stride) + 1, dtype=np.int64)
+        low, high = self._range
+        return np.asarray(np.floor((high - low) / self._stride) + 1, dtype=np.int64)
 
     def observe(self, state: State) -> NDArray[np.float32]:
         """Observations [B, D] of a NumPy state."""
@@ -178,9 +187,10 @@ class Codec:
         return np.rint(quantity) if self.network.whole_units else quantity
 
     def _quantity(self, action: Floats) -> Floats:
+        low, high = self._range
         if self.action == "discrete":
-            return action * self._stride
-        return self._limit * (np.clip(action, -1.0, 1.0) + 1) / 2
+            return low + action * self._stride
+        return low + (high - low) * (np.clip(action, -1.0, 1.0) + 1) / 2
 
     def reward(self, cost: Floats) -> Floats:
         """Rewards [B] of the costs of a period [B]."""

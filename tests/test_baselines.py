@@ -178,30 +178,38 @@ def test_at_a_single_location_clark_and_scarf_are_the_newsvendor(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("change", "rule"),
+    ("node", "link", "settings", "rule"),
     [
-        ({"discount": 0.99, "warm_up": 0}, "an average-cost objective (discount 1)"),
-        ({"link": {"fixed_cost": 1.0}}, "no fixed cost per order"),
-        ({"node": {"stockout_rule": "lost_sales"}}, "backorders at every outlet"),
-        (
-            {"node": {"demand": {"law": "normal", "mean": 5, "sd": 2}}},
-            "normal demand that is hardly ever negative",
-        ),
+        ({}, {}, {"discount": 0.99, "warm_up": 0}, "an average-cost objective (discount 1)"),
+        ({}, {"fixed_cost": 1.0}, {}, "no fixed cost per order"),
+        ({"stockout_rule": "lost_sales"}, {}, {}, "backorders at every outlet"),
+        ({"demand": {"law": "normal", "mean": 5, "sd": 2}}, {}, {}, "normal demand that is hardly ever negative"),
     ],
+    ids=["discount", "fixed cost", "lost sales", "normal demand"],
 )
 @pytest.mark.parametrize("name", EXACT)
 def test_an_exact_method_names_the_assumption_that_a_problem_breaks(
-    name: str, change: dict[str, Any], rule: str
+    name: str, node: dict[str, Any], link: dict[str, Any], settings: dict[str, Any], rule: str
 ) -> None:
     plain = chain(SINGLE["plain"]).network.model_dump(exclude_defaults=True)
-    data = {
-        "nodes": [{**plain["nodes"][0], **change.pop("node", {})}],
-        "links": [{**plain["links"][0], **change.pop("link", {})}],
-    }
-    problem = Problem("broken", Network.from_dict(data), **change)
+    data = {"nodes": [plain["nodes"][0] | node], "links": [plain["links"][0] | link]}
     with pytest.raises(MethodError) as error:
-        make_plan(name, problem)
+        make_plan(name, Problem("broken", Network.from_dict(data), **settings))
     assert str(error.value) == f"{name} needs {rule}"
+
+
+def test_clark_and_scarf_need_unfilled_orders_to_wait_and_the_customers_at_the_end_of_the_chain() -> None:
+    plain = chain(CHAINS["gamma demand"]).network.model_dump(exclude_defaults=True)
+    first, last = plain["nodes"]
+    dropping = [plain["links"][0], plain["links"][1] | {"unfilled": "drop"}]
+    two_outlets = [first | {"demand": GAMMA}, last]
+    for nodes, links, rule in (
+        (plain["nodes"], dropping, "unfilled internal orders to wait"),
+        (two_outlets, plain["links"], "a serial network: one link into and at most one out of every node, one outlet"),
+    ):
+        with pytest.raises(MethodError) as error:
+            clark_scarf_plan(Problem("broken", Network.from_dict({"nodes": nodes, "links": links})))
+        assert str(error.value) == f"clark_scarf needs {rule}"
 
 
 @pytest.mark.parametrize("name", ["base_stock", "echelon_base_stock"])
@@ -374,8 +382,7 @@ def test_the_reference_is_the_problems_own_or_that_of_an_exact_method() -> None:
     [
         ("base_stok", {}, "unknown baseline 'base_stok'; did you mean 'base_stock'?"),
         ("base_stock", {"level": [3]}, "base_stock: unknown option 'level'; did you mean 'levels'?"),
-        ("clark_scarf", {"seed": 1}, "clark_scarf: unknown option 'seed'; known: "),
-        ("newsvendor", {"problem": 1}, "newsvendor: unknown option 'problem'; known: "),
+        ("min_max", {"s": [3]}, "min_max: unknown option 's'; known: position, reorder, scenarios, seed, up_to"),
         ("min_max", {"reorder": [3]}, "reorder and up_to must be given together, or both left to be tuned"),
     ],
 )
