@@ -91,10 +91,13 @@ class Training:
 
 
 def default_decision(problem: Problem) -> Decision:
-    """Echelon levels where customers wait, since base stock is near the optimum there; else the orders themselves."""
-    waits = all(outlet.stockout_rule == "backorder" for outlet in problem.network.outlets)
-    fixed = any(link.fixed_cost for link in problem.network.links)
-    return "levels" if waits and not fixed else "orders"
+    """The orders themselves for a single location that loses sales, and echelon levels everywhere else.
+
+    Untrained levels are near good ones, and keep the stock of a network bounded while it is explored.
+    """
+    network = problem.network
+    loses_sales = any(outlet.stockout_rule == "lost_sales" for outlet in network.outlets)
+    return "orders" if loses_sales and len(network.links) == 1 else "levels"
 
 
 def train(
@@ -117,7 +120,8 @@ def train(
     `steps` counts periods over all `copies` of the environment; the learning rate falls linearly to
     0 over them. `settings` override the algorithm's arguments. The policy that costs least on the
     validation scenarios, out of `evaluations` spread over the training, is returned. With a
-    `log_folder` the training is logged for TensorBoard. `on_progress(steps, cost)` hears of it.
+    `log_folder` the training is logged for TensorBoard. `on_progress(steps, cost)` hears of it. PyTorch is set to
+    one thread: the networks are small, and more threads make their training slower.
     """
     if algorithm not in ALGORITHMS:
         raise MethodError(f"unknown algorithm {algorithm!r}{nearest(algorithm, ALGORITHMS)}")
@@ -125,7 +129,7 @@ def train(
     defaults = DEFAULTS[algorithm]
     codec = Codec(problem.network, decision or default_decision(problem), action or defaults.action)
     env = _training_env(problem, codec, copies or defaults.copies, seed)
-    chosen = {**horizon_settings(codec, ALGORITHMS[algorithm]), **defaults.settings, **(settings or {})}
+    chosen = {**horizon_settings(problem, ALGORITHMS[algorithm]), **defaults.settings, **(settings or {})}
     model = _model(algorithm, env, seed, chosen, codec.decision)
     if log_folder is not None:
         model.set_logger(configure(str(log_folder), ["tensorboard"]))
@@ -138,14 +142,15 @@ def train(
     return Training(watch.best_policy(), tuple(watch.curve), model.num_timesteps, seconds, chosen)
 
 
-def horizon_settings(codec: Codec, algorithm: type[BaseAlgorithm]) -> dict[str, Any]:
+def horizon_settings(problem: Problem, algorithm: type[BaseAlgorithm]) -> dict[str, Any]:
     """How far ahead a learner must look: an order shows in the costs only after the echelon lead time.
 
     The discount's horizon is ten echelon lead times and that of generalised advantage estimation four,
     since a shorter one would favour too little stock; both have the lower bounds that suit short ones.
+    A problem that discounts keeps its own discount.
     """
-    cover = float(codec.echelon_cover.max())
-    gamma = {"gamma": 1 - 1 / max(50.0, 10 * cover)}
+    cover = float(Codec(problem.network).echelon_cover.max())
+    gamma = {"gamma": problem.discount if problem.discount < 1 else 1 - 1 / max(50.0, 10 * cover)}
     if not issubclass(algorithm, OnPolicyAlgorithm):
         return gamma
     return {**gamma, "gae_lambda": 1 - 1 / max(20.0, 4 * cover), "n_steps": max(32, 2 * math.ceil(cover))}

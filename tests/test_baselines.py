@@ -29,7 +29,7 @@ from echelon.envs.network import OUTSIDE, Network
 from echelon.envs.policy import Policy, Position, order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
-from echelon.envs.simulate import simulate
+from echelon.envs.simulate import Backend, simulate
 
 Floats = NDArray[np.float64]
 
@@ -280,9 +280,13 @@ def test_a_given_min_max_policy_costs_what_renewal_theory_says(
     problem = ordering(mean, 64.0, 1.0, 9.0)
     plan = min_max(problem, reorder=[reorder], up_to=[up_to])
     assert plan.parameters == {"reorder": [reorder], "up_to": [up_to], "position": "installation"}
-    costs = simulate(problem, plan.policy, evaluation(problem, 2_000)).cost
+    scenarios = evaluation(problem, 2_000)
+    costs = simulate(problem, plan.policy, scenarios).cost
     assert standard_error(costs) < 5e-4 * cost
     assert abs(costs.mean() - cost) < 3 * standard_error(costs)
+    few = scenarios[:4]
+    specified = simulate(problem, plan.policy, few, backend="specification").cost
+    np.testing.assert_array_equal(specified, costs[:4])
 
 
 def test_min_max_with_every_order_worth_it_is_a_base_stock_policy() -> None:
@@ -302,13 +306,16 @@ NESTED = {
 }
 
 
+@pytest.mark.parametrize("backend", ["compiled", "specification"])
 @pytest.mark.parametrize("problem_id", NESTED)
-def test_echelon_levels_and_the_installation_levels_nested_in_them_do_the_same(problem_id: str) -> None:
-    problem = make_problem(problem_id)
+def test_echelon_levels_and_the_installation_levels_nested_in_them_do_the_same(
+    problem_id: str, backend: Backend
+) -> None:
+    problem = make_problem(problem_id, periods=300)
     local, echelon = NESTED[problem_id]
     scenarios = evaluation(problem, 20)
-    one = simulate(problem, base_stock(problem, levels=local).policy, scenarios)
-    other = simulate(problem, echelon_base_stock(problem, levels=echelon).policy, scenarios)
+    one = simulate(problem, base_stock(problem, levels=local).policy, scenarios, backend=backend)
+    other = simulate(problem, echelon_base_stock(problem, levels=echelon).policy, scenarios, backend=backend)
     np.testing.assert_array_equal(one.cost, other.cost)
     np.testing.assert_array_equal(one.per_period["shipped"], other.per_period["shipped"])
 

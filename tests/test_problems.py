@@ -59,6 +59,11 @@ def play(env: NetworkEnv, actions: list[Any], **reset: Any) -> tuple[Floats, Flo
     return np.stack(observations), np.array(rewards), np.array(costs)
 
 
+def limits(codec: Codec) -> tuple[Floats, Floats]:
+    """[E] the lowest and the highest order or level that an action can name."""
+    return codec.level_range if codec.decision == "levels" else (np.zeros_like(codec.order_limit), codec.order_limit)
+
+
 def environment_demand(problem: Problem, seed: int, episode: int) -> Scenarios:
     """The demand of an episode of an environment that was reset with a seed."""
     key = stream_key(seed, "environment")[None]
@@ -240,12 +245,13 @@ def test_continuous_actions_are_clipped_to_their_bounds(problem_id: str, decisio
 def test_orders_are_whole_and_stay_below_the_limit(variant: Variant) -> None:
     env = make(variant)
     env.reset(seed=0)
-    limit = env.codec.order_limit if variant[1] == "orders" else env.codec.level_limit
+    lowest, highest = limits(env.codec)
     for action in actions_for(env, PERIODS):
         orders = env.codec.orders(np.asarray(action)[None], env.state)
-        before = env.state.echelon_inventory_position[0] if variant[1] == "levels" else 0.0
+        named = orders[0] + (env.state.echelon_inventory_position[0] if variant[1] == "levels" else 0.0)
         assert (orders >= 0).all()
-        assert ((orders[0] == 0) | (orders[0] + before <= limit)).all()
+        assert (named >= lowest).all()
+        assert ((orders[0] == 0) | (named <= highest)).all()
         if env.problem.network.whole_units:
             np.testing.assert_array_equal(orders, np.floor(orders))
         env.step(action)
@@ -263,16 +269,21 @@ def test_the_largest_continuous_action_orders_the_limit_and_the_least_nothing(pr
 
 
 @every_problem
-def test_the_discrete_actions_reach_from_nothing_to_the_limit_in_equal_steps(problem_id: str) -> None:
+def test_the_discrete_actions_count_whole_units_from_the_lowest_to_the_highest_in_equal_steps(problem_id: str) -> None:
     decisions: tuple[Decision, ...] = ("orders", "levels")
     for decision in decisions:
         codec = Codec(make_problem(problem_id).network, decision, "discrete")
-        limit = codec.order_limit if decision == "orders" else codec.level_limit
-        largest = np.atleast_1d(getattr(codec.action_space, "nvec", getattr(codec.action_space, "n", 0))) - 1
-        assert (largest <= 63).all()
-        step = np.ceil((limit + 1) / 64)
-        np.testing.assert_array_equal(largest, np.floor(limit / step))
-        assert (limit - largest * step < step).all()
+        lowest, highest = limits(codec)
+        last = np.atleast_1d(getattr(codec.action_space, "nvec", getattr(codec.action_space, "n", 0))) - 1
+        step = np.ceil((highest - lowest + 1) / 64)
+        np.testing.assert_array_equal(last, np.floor((highest - lowest) / step))
+        assert (last <= 63).all()
+        state = initial_state(codec.network, 1)
+        for choice in (0 * last, last // 2, last):
+            named = codec.orders(choice[None], state)[0]
+            if decision == "levels":
+                named = np.where(named > 0, named + state.echelon_inventory_position[0], lowest + choice * step)
+            np.testing.assert_array_equal(named, lowest + choice * step)
 
 
 def test_orders_are_not_rounded_on_a_network_of_continuous_units() -> None:
@@ -285,9 +296,9 @@ def test_orders_are_not_rounded_on_a_network_of_continuous_units() -> None:
 def test_a_level_is_ordered_up_to_on_the_echelon_position() -> None:
     env = make(("echelon/Serial-v0", "levels", "continuous"))
     env.reset(seed=0)
-    position, limit = env.state.echelon_inventory_position, env.codec.level_limit
-    levels = position[0] + [3, 0, 5, 1]
-    action = 2 * levels / limit - 1
+    lowest, highest = env.codec.level_range
+    levels = env.state.echelon_inventory_position[0] + [3, 0, 5, 1]
+    action = 2 * (levels - lowest) / (highest - lowest) - 1
     np.testing.assert_array_equal(env.codec.orders(action[None], env.state), [[3, 0, 5, 1]])
 
 
