@@ -15,22 +15,36 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.policies import BasePolicy
 
 from echelon.agents.algorithms import ALGORITHMS
 from echelon.envs.codec import Codec
 from echelon.envs.dynamics import State
-from echelon.envs.errors import ConfigError
+from echelon.envs.errors import ConfigError, MethodError
 from echelon.envs.network import Network
 
 SCHEMA = 1
 """Version of the checkpoint's layout."""
 WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.json"
 
-_ACTIVATIONS: dict[str, type[torch.nn.Module]] = {
+ACTIVATIONS: dict[str, type[torch.nn.Module]] = {
     kind.__name__: kind for kind in (torch.nn.SiLU, torch.nn.Tanh, torch.nn.ReLU, torch.nn.ELU, torch.nn.GELU)
 }
+"""The activation functions that a checkpoint can name."""
+_NOT_SHAPE = frozenset(
+    {
+        "observation_space",
+        "action_space",
+        "lr_schedule",
+        "optimizer_class",
+        "optimizer_kwargs",
+        "features_extractor_class",
+        "features_extractor_kwargs",
+    }
+)
+"""Arguments of a policy that come from the codec, or matter only while it is trained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +72,7 @@ class LearnedPolicy:
             "algorithm": self.algorithm,
             "decision": self.codec.decision,
             "action": self.codec.action,
-            "architecture": _architecture(self.actor),
+            "architecture": architecture_of(self.actor),
             "network": self.codec.network.model_dump(mode="json", exclude_defaults=True),
         }
         weights = {name: value.contiguous() for name, value in self.actor.state_dict().items()}
@@ -70,38 +84,40 @@ class LearnedPolicy:
     @classmethod
     def load(cls, folder: str | Path) -> LearnedPolicy:
         """Read a checkpoint. Raises `ConfigError` if it is missing, broken or of another schema."""
-        description = _read_description(Path(folder) / DESCRIPTION)
+        try:
+            return cls._read(Path(folder))
+        except ConfigError:
+            raise
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise ConfigError([f"{folder}: the checkpoint must be complete and sound: {error}"]) from error
+
+    @classmethod
+    def _read(cls, folder: Path) -> LearnedPolicy:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        if description.get("schema") != SCHEMA:
+            found = description.get("schema")
+            raise ConfigError([f"{folder / DESCRIPTION}: schema must be {SCHEMA} (got {found!r})"])
         codec = Codec(Network.from_dict(description["network"]), description["decision"], description["action"])
         kind = ALGORITHMS[description["algorithm"]].policy_aliases["MlpPolicy"]
-        actor = kind(
-            codec.observation_space,
-            codec.action_space,
-            lambda _: 0.0,
-            **_policy_arguments(description["architecture"]),
-        )
-        actor.load_state_dict(load_file(Path(folder) / WEIGHTS))
+        architecture = dict(description["architecture"])
+        architecture["activation_fn"] = ACTIVATIONS[architecture["activation_fn"]]
+        actor = kind(codec.observation_space, codec.action_space, lambda _: 0.0, **architecture)
+        weights = load_file(folder / WEIGHTS)
+        if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+            raise ConfigError([f"{folder / WEIGHTS}: all weights must be finite"])
+        actor.load_state_dict(weights)
         return cls(codec, actor, description["algorithm"])
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def architecture_of(actor: BasePolicy) -> dict[str, Any]:
+    """The arguments that shape the network, as plain data. Raises `MethodError` if they are not."""
+    arguments = dict(actor._get_constructor_parameters())
+    activation = arguments.pop("activation_fn", torch.nn.Tanh)
+    if activation.__name__ not in ACTIVATIONS:
+        raise MethodError(f"activation_fn must be one of {', '.join(ACTIVATIONS)} (got {activation.__name__})")
+    plain = {name: value for name, value in arguments.items() if name not in _NOT_SHAPE}
     try:
-        description: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise ConfigError([f"{path}: a checkpoint must have a readable description ({error})"]) from error
-    if description.get("schema") != SCHEMA:
-        raise ConfigError([f"{path}: schema must be {SCHEMA} (got {description.get('schema')!r})"])
-    return description
-
-
-def _architecture(actor: BasePolicy) -> dict[str, Any]:
-    """The arguments that shape the network, as plain data."""
-    arguments = actor._get_constructor_parameters()
-    activation = arguments.get("activation_fn", torch.nn.Tanh)
-    return {"net_arch": arguments.get("net_arch"), "activation": activation.__name__}
-
-
-def _policy_arguments(architecture: dict[str, Any]) -> dict[str, Any]:
-    name = architecture["activation"]
-    if name not in _ACTIVATIONS:
-        raise ConfigError([f"activation must be one of {', '.join(_ACTIVATIONS)} (got {name!r})"])
-    return {"net_arch": architecture["net_arch"], "activation_fn": _ACTIVATIONS[name]}
+        json.dumps(plain)
+    except TypeError as error:
+        raise MethodError(f"policy_kwargs must be plain data, so that a checkpoint can hold them: {error}") from error
+    return {**plain, "activation_fn": activation.__name__}

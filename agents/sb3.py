@@ -17,7 +17,7 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from echelon.agents.algorithms import ALGORITHMS
-from echelon.agents.learned import LearnedPolicy
+from echelon.agents.learned import LearnedPolicy, architecture_of
 from echelon.agents.vec_env import NativeVecEnv
 from echelon.envs.codec import ActionKind, Codec, Decision
 from echelon.envs.errors import MethodError, nearest
@@ -125,18 +125,28 @@ def train(
     """
     if algorithm not in ALGORITHMS:
         raise MethodError(f"unknown algorithm {algorithm!r}{nearest(algorithm, ALGORITHMS)}")
+    for name, value in (("steps", steps), ("copies", copies)):
+        if value is not None and value < 1:
+            raise MethodError(f"{name} must be at least 1 (got {value})")
     torch.set_num_threads(1)
     defaults = DEFAULTS[algorithm]
     codec = Codec(problem.network, decision or default_decision(problem), action or defaults.action)
-    env = _training_env(problem, codec, copies or defaults.copies, seed)
+    env = _training_env(problem, codec, copies or defaults.copies)
     chosen = {**horizon_settings(problem, ALGORITHMS[algorithm]), **defaults.settings, **(settings or {})}
     model = _model(algorithm, env, seed, chosen, codec.decision)
+    env.seed(int(np.random.SeedSequence((seed, 1)).generate_state(1)[0]))  # after the model, which seeds it anew
     if log_folder is not None:
         model.set_logger(configure(str(log_folder), ["tensorboard"]))
     _start_critic_at(model, _mean_reward(model, env))
     watch = _Watch(problem, codec, _validation(problem, seed, validation_replications), steps, evaluations, on_progress)
     started = time.process_time()
-    model.learn(steps, callback=watch)
+    try:
+        model.learn(steps, callback=watch)
+    except ValueError as error:
+        raise MethodError(
+            f"{algorithm} cannot go on after {model.num_timesteps} steps; its numbers may have diverged, "
+            f"which a smaller learning_rate prevents: {error}"
+        ) from error
     seconds = time.process_time() - started - watch.seconds
     watch.evaluate()
     return Training(watch.best_policy(), tuple(watch.curve), model.num_timesteps, seconds, chosen)
@@ -156,31 +166,34 @@ def horizon_settings(problem: Problem, algorithm: type[BaseAlgorithm]) -> dict[s
     return {**gamma, "gae_lambda": 1 - 1 / max(20.0, 4 * cover), "n_steps": max(32, 2 * math.ceil(cover))}
 
 
-def _training_env(problem: Problem, codec: Codec, copies: int, seed: int) -> NativeVecEnv:
-    """Copies with short episodes; seeds are spread so that the copies of different seeds do not meet."""
+def _training_env(problem: Problem, codec: Codec, copies: int) -> NativeVecEnv:
+    """Copies with short episodes."""
     periods = max(EPISODE, 10 * int(codec.echelon_cover.max()))
     episodes = replace(problem, periods=periods, warm_up=0, discount=1.0)
     native = NetworkVectorEnv(episodes, copies, decision=codec.decision, action=codec.action)
-    env = NativeVecEnv(native)
-    env.seed(int(np.random.SeedSequence((seed, 1)).generate_state(1)[0]))
-    return env
+    return NativeVecEnv(native)
 
 
 def _model(
     algorithm: str, env: NativeVecEnv, seed: int, settings: Mapping[str, Any], decision: Decision
 ) -> BaseAlgorithm:
     rate = settings.get("learning_rate", 3e-4)
-    schedule = (lambda remaining: rate * max(remaining, 0.01)) if isinstance(rate, float) else rate
+    schedule = (lambda remaining: rate * max(remaining, 0.01)) if isinstance(rate, int | float) else rate
     kind = ALGORITHMS[algorithm]
     network = dict(_NETWORK)
     if issubclass(kind, OnPolicyAlgorithm):
         network["log_std_init"] = INITIAL_LOG_STD[decision]
-    network |= settings.get("policy_kwargs", {})
+    own = settings.get("policy_kwargs", {})
+    if not isinstance(own, Mapping):
+        raise MethodError(f"{algorithm} cannot be set up: policy_kwargs must be a mapping (got {own!r})")
+    network |= own
     arguments = {**settings, "learning_rate": schedule, "policy_kwargs": network}
     try:
-        return kind("MlpPolicy", env, seed=seed, device="cpu", **arguments)
+        model = kind("MlpPolicy", env, seed=seed, device="cpu", **arguments)
     except (TypeError, AssertionError, ValueError) as error:
         raise MethodError(f"{algorithm} cannot be set up: {error}") from error
+    architecture_of(model.policy)  # raises before the training if no checkpoint could be written after it
+    return model
 
 
 def _mean_reward(model: BaseAlgorithm, env: NativeVecEnv) -> float:
@@ -196,9 +209,10 @@ def _mean_reward(model: BaseAlgorithm, env: NativeVecEnv) -> float:
 def _start_critic_at(model: BaseAlgorithm, reward: float) -> None:
     """Let the value of an on-policy critic start at the discounted sum of a constant reward."""
     head = getattr(model.policy, "value_net", None)
-    if isinstance(head, torch.nn.Linear):
+    gamma: float = model.gamma  # type: ignore[attr-defined]
+    if isinstance(head, torch.nn.Linear) and gamma < 1:
         with torch.no_grad():
-            head.bias.fill_(reward / (1 - model.gamma))  # type: ignore[attr-defined]
+            head.bias.fill_(reward / (1 - gamma))
 
 
 def _validation(problem: Problem, seed: int, replications: int) -> Scenarios:
@@ -206,7 +220,7 @@ def _validation(problem: Problem, seed: int, replications: int) -> Scenarios:
 
 
 class _Watch(BaseCallback):
-    """Evaluates the policy at even distances, keeps the best one, and ends the training at its number of steps."""
+    """Evaluates the policy at even distances and keeps the best one."""
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ class NativeVecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """The attribute of the native environment, once per copy."""
-        return [getattr(self.native, attr_name, None) for _ in self._indices(indices)]
+        return [getattr(self.native, attr_name) for _ in self._indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Copies share one environment: their attributes cannot differ."""

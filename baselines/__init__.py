@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from echelon.baselines.base_stock import base_stock as base_stock
@@ -13,6 +12,8 @@ from echelon.baselines.newsvendor import newsvendor_plan as newsvendor_plan
 from echelon.baselines.plan import Plan as Plan
 from echelon.baselines.reorder import min_max as min_max
 from echelon.baselines.serial import clark_scarf_plan as clark_scarf_plan
+from echelon.envs.arguments import argument_defects
+from echelon.envs.defects import Path, dotted
 from echelon.envs.errors import MethodError, nearest
 from echelon.envs.problem import Problem, Reference
 
@@ -26,6 +27,9 @@ BASELINES: dict[str, Callable[..., Plan]] = {
 }
 """Every baseline by its name in configs and on the command line."""
 
+NOT_OPTIONS = frozenset({"problem", "scenarios", "seed"})
+"""Parameters of baselines that a config does not set: they come from the experiment."""
+
 EXACT = ("newsvendor", "clark_scarf")
 """Baselines that are optimal wherever they apply."""
 
@@ -34,11 +38,15 @@ def make_plan(name: str, problem: Problem, **options: Any) -> Plan:
     """The plan of a baseline. Raises `MethodError` for an unknown name or option, or where it does not apply."""
     if name not in BASELINES:
         raise MethodError(f"unknown baseline {name!r}{nearest(name, BASELINES)}")
-    known = inspect.signature(BASELINES[name]).parameters
-    for option in options:
-        if option not in known or option == "problem":
-            raise MethodError(f"{name}: unknown option {option!r}{nearest(option, set(known) - {'problem'})}")
+    defects = option_defects(name, {key: value for key, value in options.items() if key not in NOT_OPTIONS})
+    if defects:
+        raise MethodError("\n".join(f"{name}: {dotted(path)}: {must}" for path, must in defects))
     return BASELINES[name](problem, **options)
+
+
+def option_defects(name: str, options: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    """What is wrong with the options of a baseline: each defect's path and what must hold."""
+    return argument_defects(BASELINES[name], options, omitted=NOT_OPTIONS)
 
 
 def reference_of(problem: Problem) -> Reference | None:

@@ -5,12 +5,13 @@ One dictionary feeds the configs, the command line and the Gymnasium ids.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from echelon.envs.arguments import argument_defects
+from echelon.envs.defects import dotted
 from echelon.envs.demand import Law, as_law
 from echelon.envs.errors import ConfigError, nearest
 from echelon.envs.network import OUTSIDE, Network
@@ -221,10 +222,9 @@ def make_problem(problem_id: str, **parameters: Any) -> Problem:
     if problem_id not in PROBLEMS:
         raise ConfigError([f"unknown problem {problem_id!r}{nearest(problem_id, PROBLEMS)}"])
     builder = PROBLEMS[problem_id]
-    known = inspect.signature(builder).parameters
-    unknown = [name for name in parameters if name not in known]
-    if unknown:
-        raise ConfigError([f"{problem_id}: unknown parameter {name!r}{nearest(name, known)}" for name in unknown])
+    defects = argument_defects(builder, parameters)
+    if defects:
+        raise ConfigError(f"{problem_id}: {dotted(path)}: {must}" for path, must in defects)
     return replace(builder(**parameters), parameters=dict(parameters))
 
 

@@ -18,6 +18,7 @@ LONGEST_VALUE = 60
 """Characters of a value that a message shows."""
 
 _Context = Mapping[str, Any]
+_KINDS = {"Path": "a path", "Sequence": "a list", "Mapping": "a mapping of keys to values"}
 _MUST: dict[str, Callable[[_Context], str]] = {
     "missing": lambda _: "is required",
     "greater_than": lambda c: f"must be greater than {_number(c['gt'])}",
@@ -34,6 +35,8 @@ _MUST: dict[str, Callable[[_Context], str]] = {
         ("model_type", "model_attributes_type", "dict_type", "mapping_type"),
         lambda _: "must be a mapping of keys to values",
     ),
+    "sequence_str": lambda _: "must be a list",
+    "is_instance_of": lambda c: f"must be {_KINDS.get(c['class'], c['class'])}",
     "string_type": lambda _: "must be text",
     "string_too_short": lambda c: f"must have at least {_count(c['min_length'], 'character')}",
     "string_too_long": lambda c: f"must have at most {_count(c['max_length'], 'character')}",
@@ -62,18 +65,23 @@ def describe(defect: ErrorDetails, model: type[BaseModel]) -> str:
 def describe_all(error: ValidationError, model: type[BaseModel]) -> list[tuple[Path, str]]:
     """Every defect in `error` with its path, in the words of `describe`.
 
-    What the members of a union say about one value is joined into one sentence. Pydantic also calls a
+    What the members of a union say about one value is joined into one sentence; `Defects` keep a line
+    each. Pydantic also calls a
     list too short when it is the items that are broken; that is left out.
     """
+    listed: list[tuple[Path, str]] = []
     musts: dict[Path, dict[str, None]] = {}
     last_got: dict[Path, str] = {}
     for defect in error.errors():
         if defect["type"] == "too_short" and len(defect["input"]) >= defect["ctx"]["min_length"]:
             continue
+        if isinstance(defect.get("ctx", {}).get("error"), Defects):
+            listed += [(path, _joined(path, must)) for path, must, _ in _found(defect, model)]
+            continue
         for path, must, got in _found(defect, model):
             musts.setdefault(path, {})[must] = None
             last_got[path] = got
-    return [(path, _joined(path, ", or ".join(said) + last_got[path])) for path, said in musts.items()]
+    return listed + [(path, _joined(path, ", or ".join(said) + last_got[path])) for path, said in musts.items()]
 
 
 def dotted(path: Path) -> str:

@@ -89,7 +89,10 @@ def order_up_to(
 
 
 def _per_link(network: Network, name: str, values: Sequence[float]) -> np.ndarray:
-    array = np.asarray(values, dtype=np.float64)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.full(0, np.nan)
     if array.shape != (len(network.links),) or np.isnan(array).any():
         raise PolicyError(f"{name} must be {len(network.links)} numbers, one per link (got {values!r})")
     if network.whole_units and not np.all((array == np.floor(array)) | np.isinf(array)):

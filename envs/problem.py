@@ -41,6 +41,10 @@ class Problem:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("periods", "warm_up"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise ValueError(f"{name} must be a whole number (got {value!r})")
         if not 0 < self.discount <= 1:
             raise ValueError(f"discount must be above 0 and at most 1 (got {self.discount})")
         if not 0 <= self.warm_up < self.periods:

@@ -167,6 +167,8 @@ def _write_network(network: Network, out: Path) -> None:
 
     if out.exists():
         raise ConfigError([f"{out}: the file exists already; choose another one with --out"])
+    if not out.parent.is_dir():
+        raise ConfigError([f"{out}: the folder {out.parent} must exist"])
     network.to_yaml(out)
     print(f"{out}: {len(network.nodes)} nodes, {len(network.links)} links, {len(network.outlets)} outlets")
 
@@ -176,3 +178,7 @@ def _mapping(overrides: list[str] | None) -> dict[str, Any]:
 
     data: dict[str, Any] = apply_overrides(Document({}, "--set"), overrides or []).data
     return data
+
+
+if __name__ == "__main__":
+    main()

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from echelon.baselines import BASELINES, EXACT, make_plan
+from echelon.baselines import BASELINES, EXACT, make_plan, option_defects
+from echelon.envs.arguments import argument_defects
 from echelon.envs.catalogue import PROBLEMS, make_problem
 from echelon.envs.codec import ActionKind, Decision
 from echelon.envs.defects import Defects
@@ -20,7 +29,7 @@ from echelon.envs.errors import ConfigError, EchelonError, nearest
 from echelon.envs.problem import Problem
 from echelon.envs.yaml_io import apply_overrides, load_yaml, validate_document
 
-Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.()+-]*$")]
+Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 _()+-]*$")]
 
 
 class _Section(BaseModel):
@@ -34,27 +43,41 @@ class PolicyConfig(_Section):
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the baseline, such as given levels."""
     agent: Literal["ppo", "a2c", "sac", "td3", "dqn"] | None = None
-    steps: Annotated[int, Field(ge=1)] = 2_000_000
+    steps: Annotated[int, Field(ge=1, strict=True)] = 2_000_000
     """Periods of training, over all copies of the environment."""
-    copies: Annotated[int, Field(ge=1)] | None = None
+    copies: Annotated[int, Field(ge=1, strict=True)] | None = None
     decision: Decision | None = None
     action: ActionKind | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the Stable-Baselines3 algorithm that replace the defaults."""
 
+    @property
+    def _foreign(self) -> set[str]:
+        """The keys that belong to the other kind of competitor."""
+        return (
+            {"options"} if self.baseline is None else set(PolicyConfig.model_fields) - {"baseline", "agent", "options"}
+        )
+
+    @model_serializer(mode="wrap")
+    def _own_keys(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        absent = self._foreign | {"baseline" if self.baseline is None else "agent"}
+        return {key: value for key, value in serialize(self).items() if key not in absent}
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if (self.baseline is None) == (self.agent is None):
             raise ValueError("must have exactly one of the keys 'baseline' and 'agent'")
-        if self.baseline is None:
-            return self
-        if self.baseline not in BASELINES:
+        kind = "a baseline" if self.baseline is None else "an agent"
+        defects: list[tuple[Location, str]] = [
+            ((key,), f"is a key of {kind} only") for key in sorted(self._foreign & self.model_fields_set)
+        ]
+        if self.baseline is not None and self.baseline not in BASELINES:
             known = nearest(self.baseline, BASELINES)
-            raise Defects([(("baseline",), f"unknown baseline (got {self.baseline!r}){known}")])
-        allowed = set(inspect.signature(BASELINES[self.baseline]).parameters) - {"problem", "scenarios", "seed"}
-        unknown = [option for option in self.options if option not in allowed]
-        if unknown:
-            raise Defects([(("options", option), f"unknown key{nearest(option, allowed)}") for option in unknown])
+            defects.append((("baseline",), f"unknown baseline (got {self.baseline!r}){known}"))
+        elif self.baseline is not None:
+            defects += [(("options", *path), must) for path, must in option_defects(self.baseline, self.options)]
+        if defects:
+            raise Defects(defects)
         return self
 
 
@@ -62,41 +85,40 @@ class ProblemConfig(_Section):
     """One problem of the catalogue with its parameters, and the policies to compare on it."""
 
     id: str
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: dict[str, Any] = Field(default_factory=dict, validate_default=True)
     policies: Annotated[dict[Name, PolicyConfig], Field(min_length=1)]
 
-    @model_validator(mode="after")
-    def _can_be_built(self) -> Self:
-        if self.id not in PROBLEMS:
-            raise Defects([(("id",), f"unknown problem (got {self.id!r}){nearest(self.id, PROBLEMS)}")])
-        known = inspect.signature(PROBLEMS[self.id]).parameters
-        unknown: list[tuple[Location, str]] = [
-            (("parameters", name), f"unknown key{nearest(name, known)}")
-            for name in self.parameters
-            if name not in known
-        ]
-        if unknown:
-            raise Defects(unknown)
-        try:
-            _ = self.problem
-        except (EchelonError, TypeError, ValueError) as error:
-            raise Defects([(("parameters",), str(error))]) from error
-        unsuited = [*self._unsuited_policies()]
-        if unsuited:
-            raise Defects(unsuited)
-        return self
+    @field_validator("id")
+    @classmethod
+    def _is_known(cls, problem_id: str) -> str:
+        if problem_id not in PROBLEMS:
+            raise Defects([((), f"unknown problem (got {problem_id!r}){nearest(problem_id, PROBLEMS)}")])
+        return problem_id
 
-    def _unsuited_policies(self) -> Iterator[tuple[Location, str]]:
-        """Policies that cannot work on the problem, as far as that can be told without any work."""
-        links = len(self.problem.network.links)
-        for name, policy in self.policies.items():
-            if policy.agent == "dqn" and links > 1:
-                yield ("policies", name, "agent"), f"dqn takes one decision a period; this network has {links} links"
-            if policy.baseline in EXACT:
-                try:
-                    make_plan(policy.baseline, self.problem, **policy.options)
-                except EchelonError as error:
-                    yield ("policies", name, "baseline"), str(error)
+    @field_validator("parameters")
+    @classmethod
+    def _can_be_built(cls, parameters: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "id" not in info.data:
+            return parameters
+        builder = PROBLEMS[info.data["id"]]
+        defects = argument_defects(builder, parameters)
+        if defects:
+            raise Defects(defects)
+        try:
+            builder(**parameters)
+        except (EchelonError, ValueError) as error:
+            raise Defects([((), line) for line in str(error).splitlines()]) from error
+        return parameters
+
+    @field_validator("policies")
+    @classmethod
+    def _suit_the_problem(cls, policies: dict[str, PolicyConfig], info: ValidationInfo) -> dict[str, PolicyConfig]:
+        if "id" in info.data and "parameters" in info.data:
+            problem = make_problem(info.data["id"], **info.data["parameters"])
+            defects = [*_unsuited(problem, policies)]
+            if defects:
+                raise Defects(defects)
+        return policies
 
     @cached_property
     def problem(self) -> Problem:
@@ -104,13 +126,26 @@ class ProblemConfig(_Section):
         return make_problem(self.id, **self.parameters)
 
 
+def _unsuited(problem: Problem, policies: Mapping[str, PolicyConfig]) -> Iterator[tuple[Location, str]]:
+    """Policies that cannot work on the problem, as far as that can be told without any work."""
+    links = len(problem.network.links)
+    for name, policy in policies.items():
+        if policy.agent == "dqn" and links > 1:
+            yield (name, "agent"), f"dqn takes one decision a period; this network has {links} links"
+        if policy.baseline in EXACT:
+            try:
+                make_plan(policy.baseline, problem, **policy.options)
+            except EchelonError as error:
+                yield (name, "baseline"), str(error)
+
+
 class Config(_Section):
     """A whole experiment."""
 
     name: Name
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, strict=True)] = 0
     """All streams (training, validation, tuning, evaluation) derive from it by name."""
-    replications: Annotated[int, Field(ge=2)] = 2_000
+    replications: Annotated[int, Field(ge=2, strict=True)] = 2_000
     """Replications of the evaluation; every policy of a problem meets the same ones."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     problems: Annotated[dict[Name, ProblemConfig], Field(min_length=1)]

@@ -55,7 +55,7 @@ def print_league(folder: Path) -> None:
         kind = result.reference_kind.replace("_", " ")
         note = "no reference" if result.reference is None else f"{kind} cost {result.reference:.4f}"
         table = Table(title=f"{result.name}: {note}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in ("policy", "cost per period", "gap %", "above the best", "CPU s"):
+        for column in ("policy", "cost", "gap %", "above the best", "CPU s"):
             table.add_column(column, justify="left" if column == "policy" else "right", no_wrap=column != "policy")
         for policy in result.policies:
             table.add_row(*_cells(policy))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,10 @@ from echelon.envs.problem import Reference
 
 Floats = NDArray[np.float64]
 Verdict = Literal["best", "worse", "not distinguishable"]
+Pair = tuple[str, str]
+
+NEGLIGIBLE = 1e-12
+"""Differences up to this share of the cost are rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -67,34 +72,41 @@ def compare(costs: Mapping[str, Floats], *, confidence: float = 0.95) -> dict[st
     """Paired differences of every policy to the one with the lowest mean cost.
 
     All policies must have met the same scenarios. A policy is `worse` if its paired difference is
-    significant by Holm's (1979) step-down procedure at level 1 - confidence over all comparisons. The
-    intervals themselves are Bonferroni's, so that they hold together.
+    significant by Holm's (1979) step-down procedure at level 1 - confidence. The best policy is chosen
+    by the same data, so the procedure runs over all pairs of policies, not just over those with the
+    best one; the intervals are Bonferroni's over as many, so that they hold together.
     """
     best = min(costs, key=lambda name: float(costs[name].mean()))
-    others = [name for name in costs if name != best]
-    joint = 1 - (1 - confidence) / max(1, len(others))
-    differences = {name: estimate(costs[name] - costs[best], confidence=joint) for name in others}
-    significant = _holm({name: _p_value(costs[name] - costs[best]) for name in others}, 1 - confidence)
-    found = {
-        name: Difference(differences[name], "worse" if name in significant else "not distinguishable")
-        for name in others
-    }
-    return {name: found.get(name, Difference(Estimate(0.0, 0.0, joint, len(costs[best])), "best")) for name in costs}
+    pairs = {pair: costs[pair[1]] - costs[pair[0]] for pair in combinations(sorted(costs), 2)}
+    joint = 1 - (1 - confidence) / max(1, len(pairs))
+    negligible = NEGLIGIBLE * float(np.abs(costs[best]).mean())
+    rejected = _holm({pair: _p_value(values, negligible) for pair, values in pairs.items()}, 1 - confidence)
+    worse = {name for pair in rejected if best in pair for name in pair}
+    found: dict[str, Difference] = {}
+    for name, cost in costs.items():
+        if name == best:
+            found[name] = Difference(Estimate(0.0, 0.0, joint, len(cost)), "best")
+        else:
+            verdict: Verdict = "worse" if name in worse else "not distinguishable"
+            found[name] = Difference(estimate(cost - costs[best], confidence=joint), verdict)
+    return found
 
 
-def _p_value(differences: Floats) -> float:
-    """Two-sided p-value of the paired t test."""
-    error = differences.std(ddof=1) / math.sqrt(len(differences))
+def _p_value(differences: Floats, negligible: float) -> float:
+    """Two-sided p-value of the paired t test; differences that are all rounding errors are none."""
+    mean, error = differences.mean(), differences.std(ddof=1) / math.sqrt(len(differences))
+    if np.abs(differences).max() <= negligible:
+        return 1.0
     if error == 0:
-        return 0.0 if differences.mean() else 1.0
-    return float(2 * stdtr(len(differences) - 1, -abs(differences.mean()) / error))
+        return 0.0
+    return float(2 * stdtr(len(differences) - 1, -abs(mean) / error))
 
 
-def _holm(p_values: Mapping[str, float], level: float) -> set[str]:
+def _holm(p_values: Mapping[Pair, float], level: float) -> set[Pair]:
     """The hypotheses that Holm's step-down procedure rejects."""
-    rejected: set[str] = set()
-    for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
-        if p_values[name] > level / (len(p_values) - rank):
+    rejected: set[Pair] = set()
+    for rank, pair in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        if p_values[pair] > level / (len(p_values) - rank):
             break
-        rejected.add(name)
+        rejected.add(pair)
     return rejected

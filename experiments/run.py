@@ -68,14 +68,14 @@ def run_experiment(config: Config, *, out: Path | None = None, progress: Progres
     The folder holds `results.csv` (one row per policy and replication), `summary.csv`, `training.csv`,
     `trace.csv`, `config.yaml` (resolved), `manifest.json`, checkpoints, TensorBoard logs, plots and
     `report.html`. Raises `ConfigError` if the folder exists. A run that fails leaves its folder behind
-    only if it holds a trained policy.
+    only if it holds results or a trained policy.
     """
     _require_extras(config)
     folder = new_folder(out or default_folder(config.name))
     try:
         _fill_folder(folder, config, progress or Progress())
     except BaseException:
-        if not any(folder.rglob(CHECKPOINT)):
+        if not any(any(folder.rglob(kept)) for kept in (CHECKPOINT, "results.csv")):
             shutil.rmtree(folder)
         raise
     return folder
@@ -91,11 +91,11 @@ def _fill_folder(folder: Path, config: Config, progress: Progress) -> None:
     described: dict[str, Any] = {}
     for name, section in config.problems.items():
         described[name] = _run_problem(name, section, config, folder, rows, progress)
-    for table, content in rows.items():
-        _write_csv(folder / f"{table}.csv", content)
-    _write_json(folder / "problems.json", {name: d["problem"] for name, d in described.items()})
-    _write_json(folder / "networks.json", {name: d["network"] for name, d in described.items()})
-    _write_json(folder / "manifest.json", _manifest(config, started))
+        for table, content in rows.items():
+            _write_csv(folder / f"{table}.csv", content)
+        _write_json(folder / "problems.json", {name: d["problem"] for name, d in described.items()})
+        _write_json(folder / "networks.json", {name: d["network"] for name, d in described.items()})
+        _write_json(folder / "manifest.json", _manifest(config, started))
     write_plots(folder)
     write_report(folder)
 
@@ -106,6 +106,8 @@ def new_folder(path: Path) -> Path:
         path.mkdir(parents=True)
     except FileExistsError:
         raise ConfigError([f"{path}: the run folder exists already; choose another one with --out"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path}: the run folder cannot be made: {error.strerror}"]) from None
     return path
 
 
@@ -160,7 +162,7 @@ def prepare(
     if policy.baseline is not None:
         progress.stage(f"{name}: planning", 1)
         options = dict(policy.options)
-        if policy.baseline in TUNED and "seed" not in options:
+        if policy.baseline in TUNED:
             options["seed"] = seed
         plan = make_plan(policy.baseline, problem, **options)
         progress.advance(1, policy.baseline)

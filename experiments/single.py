@@ -9,10 +9,11 @@ from typing import Any
 
 from echelon.baselines import BASELINES, reference_of
 from echelon.envs.catalogue import make_problem
-from echelon.envs.errors import ConfigError, EchelonError, nearest
+from echelon.envs.errors import ConfigError, nearest
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import sample
 from echelon.envs.simulate import simulate
+from echelon.envs.yaml_io import Document, validate_document
 from echelon.experiments.config import PolicyConfig
 from echelon.experiments.run import Competitor, Progress, prepare, summary_row
 
@@ -30,7 +31,7 @@ def evaluate_policy(
     confidence: float = 0.95,
 ) -> dict[str, Any]:
     """The record that `echelon evaluate` prints: the problem, the policy, its cost and its gap."""
-    problem = _problem(problem_id, parameters)
+    problem = make_problem(problem_id, **parameters)
     competitor = _competitor(policy, problem, options, seed)
     scenarios = sample(problem.network, periods=problem.periods, replications=replications, seed=seed)
     row = summary_row(competitor, simulate(problem, competitor.policy, scenarios), reference_of(problem), confidence)
@@ -38,18 +39,10 @@ def evaluate_policy(
     return {"problem": problem_id, "policy": policy, "parameters": json.loads(row["parameters"]), **measured}
 
 
-def _problem(problem_id: str, parameters: Mapping[str, Any]) -> Problem:
-    try:
-        return make_problem(problem_id, **parameters)
-    except EchelonError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise ConfigError([f"{problem_id}: {error}"]) from error
-
-
 def _competitor(policy: str, problem: Problem, options: Mapping[str, Any], seed: int) -> Competitor:
     if policy in BASELINES:
-        config = PolicyConfig(baseline=policy, options=dict(options))
+        document = Document({"baseline": policy, "options": dict(options)}, "--option")
+        config = validate_document(document, PolicyConfig)
         return prepare(policy, config, problem, seed=seed, folder=Path(), progress=Progress())
     if not Path(policy).is_dir():
         raise ConfigError(
@@ -58,6 +51,8 @@ def _competitor(policy: str, problem: Problem, options: Mapping[str, Any], seed:
                 f"{nearest(policy, BASELINES)}"
             ]
         )
+    if options:
+        raise ConfigError([f"--option: a trained policy has no options (got {', '.join(options)})"])
     from echelon.agents import LearnedPolicy
 
     learned = LearnedPolicy.load(policy)

@@ -335,7 +335,7 @@ def test_a_broken_checkpoint_is_refused_with_its_file_named(defect: str, checkpo
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"policy\.json: a checkpoint must have a readable description"):
+    with pytest.raises(ConfigError, match=r"nowhere: the checkpoint must be complete and sound: .*policy\.json"):
         LearnedPolicy.load(tmp_path / "nowhere")
 
 

@@ -122,7 +122,7 @@ BROKEN: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "a misspelt parameter": (
         (LOST_SALES, "--policy", "base_stock", "--set", "leadtime=3"),
-        "echelon/LostSales-v0: unknown parameter 'leadtime'; did you mean 'lead_time'?",
+        "echelon/LostSales-v0: leadtime: unknown key; did you mean 'lead_time'?",
     ),
     "a negative lead time": (
         (LOST_SALES, "--policy", "base_stock", "--set", "lead_time=-3"),
@@ -130,7 +130,7 @@ BROKEN: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "words for a lead time": (
         (LOST_SALES, "--policy", "base_stock", "--set", "lead_time=long"),
-        "links.0.lead_time: must be a whole number (got 'long')",
+        "echelon/LostSales-v0: lead_time: must be a whole number (got 'long')",
     ),
     "a parameter without a value": (
         (LOST_SALES, "--policy", "base_stock", "--set", "lead_time"),
@@ -229,7 +229,7 @@ def test_a_folder_without_a_trained_policy_is_named(command: Command, tmp_path: 
     (tmp_path / "empty").mkdir()
     ended = command("evaluate", LOST_SALES, "--policy", "empty")
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("empty/policy.json: a checkpoint must have a readable description")
+    assert ended.err.startswith("empty: the checkpoint must be complete and sound")
 
 
 def test_a_history_becomes_a_network_that_can_be_evaluated(command: Command) -> None:

@@ -27,7 +27,7 @@ problems:
       base: {baseline: base_stock}
       learner: {agent: ppo, steps: 4000}
 """
-NAME = "must match the pattern ^[A-Za-z0-9][A-Za-z0-9 _.()+-]*$"
+NAME = "must match the pattern ^[A-Za-z0-9][A-Za-z0-9 _()+-]*$"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -137,7 +137,10 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         edit(("seed: 1", "seed: true")),
         ["exp.yaml:2: seed: must be a whole number (got True)"],
     ),
-    "a number beyond all bounds": (edit(("seed: 1", "seed: 1e400")), ["exp.yaml:2: seed: must be finite (got inf)"]),
+    "a number beyond all bounds": (
+        edit(("seed: 1", "seed: 1e400")),
+        ["exp.yaml:2: seed: must be a whole number (got inf)"],
+    ),
     "confidence in percent": (SHOP + "confidence: 95\n", ["exp.yaml:11: confidence: must be less than 1 (got 95)"]),
     "confidence that is not a number": (
         SHOP + "confidence: .nan\n",

@@ -203,7 +203,7 @@ def test_gradients_flow_from_the_cost_to_earlier_orders() -> None:
     network = make_problem("echelon/LostSales-v0", lead_time=2).network.model_copy(update={"units": "continuous"})
     state = initial_state(network, 1, like=torch.zeros(1, dtype=torch.float64))
     order = torch.tensor([[3.0]], dtype=torch.float64, requires_grad=True)
-    first_state, first = dynamics.step(state, order, torch.tensor([[5.0]], dtype=torch.float64))
+    first_state, _ = dynamics.step(state, order, torch.tensor([[5.0]], dtype=torch.float64))
     _, second = dynamics.step(first_state, torch.zeros_like(order), torch.tensor([[5.0]], dtype=torch.float64))
     third_state, _ = dynamics.step(first_state, torch.zeros_like(order), torch.tensor([[5.0]], dtype=torch.float64))
     _, third = dynamics.step(third_state, torch.zeros_like(order), torch.tensor([[0.0]], dtype=torch.float64))
