@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from echelon.envs.errors import ConfigError, EchelonError, MethodError, PolicyError
+from echelon.envs.errors import ConfigError, MethodError, PolicyError
 from echelon.envs.policy import order_up_to
 from echelon.envs.scenarios import Scenarios, sample
 from echelon.envs.simulate import simulate
