@@ -7,10 +7,11 @@ so nothing has to be learned, saved or restored with a policy.
   less customers' backorders), the slots of every pipeline, nearest arrival first, what every internal
   link owes, the components that wait at every plant, and for demand that changes over time the phase
   of the season. Values are clipped to +-`OBSERVATION_BOUND`.
-* **Action**, one number per link. `decision="orders"`: the order itself, from 0 to `order_limit`.
-  `decision="levels"`: an echelon base-stock level in `level_range`, up to which is ordered.
-  Continuous actions are in [-1, 1] and mapped linearly; discrete ones count whole units (in steps, if
-  the range is long).
+* **Action**, one number per link. `decision="orders"`: the order itself, from 0 to `order_limit`; a
+  continuous action is in [-1, 1], where 0 is the mean demand, with straight lines to either end.
+  `decision="levels"`: an echelon base-stock level in `level_range`, up to which is ordered; a
+  continuous action in [-1, 1] is mapped linearly. Discrete actions count whole units, in steps if the
+  range is long.
 * **Reward**: minus the cost of the period divided by `cost_scale`.
 """
 
@@ -190,7 +191,11 @@ class Codec:
         low, high = self._range
         if self.action == "discrete":
             return low + action * self._stride
-        return low + (high - low) * (np.clip(action, -1.0, 1.0) + 1) / 2
+        share = np.clip(action, -1.0, 1.0)
+        if self.decision == "levels":
+            return low + (high - low) * (share + 1) / 2
+        mean = self.flow[self.arrays.target]
+        return mean + share * np.where(share > 0, high - mean, mean)
 
     def reward(self, cost: Floats) -> Floats:
         """Rewards [B] of the costs of a period [B]."""
