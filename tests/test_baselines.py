@@ -388,8 +388,8 @@ def test_the_reference_is_the_problems_own_or_that_of_an_exact_method() -> None:
     ("name", "options", "message"),
     [
         ("base_stok", {}, "unknown baseline 'base_stok'; did you mean 'base_stock'?"),
-        ("base_stock", {"level": [3]}, "base_stock: unknown option 'level'; did you mean 'levels'?"),
-        ("min_max", {"s": [3]}, "min_max: unknown option 's'; known: position, reorder, scenarios, seed, up_to"),
+        ("base_stock", {"level": [3]}, "base_stock: level: unknown key; did you mean 'levels'?"),
+        ("min_max", {"s": [3]}, "min_max: s: unknown key; known: position, reorder, up_to"),
         ("min_max", {"reorder": [3]}, "reorder and up_to must be given together, or both left to be tuned"),
     ],
 )

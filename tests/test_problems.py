@@ -290,7 +290,15 @@ def test_orders_are_not_rounded_on_a_network_of_continuous_units() -> None:
     env = make(("echelon/LostSales-v0", "orders", "continuous"), demand={"law": "gamma", "sd": 2.0})
     env.reset(seed=0)
     (limit,) = env.codec.order_limit
-    assert env.codec.orders(np.array([[0.123]]), env.state)[0, 0] == pytest.approx(limit * 1.123 / 2)
+    mean = env.codec.flow[0]
+    for action, order in (
+        (-1.0, 0.0),
+        (-0.5, mean / 2),
+        (0.0, mean),
+        (0.123, mean + 0.123 * (limit - mean)),
+        (1.0, limit),
+    ):
+        assert env.codec.orders(np.array([[action]]), env.state)[0, 0] == pytest.approx(order)
 
 
 def test_a_level_is_ordered_up_to_on_the_echelon_position() -> None:
@@ -354,13 +362,13 @@ def test_a_step_before_the_first_reset_is_refused(problem_id: str) -> None:
         (
             "echelon/LostSales-v0",
             {"lead_tiem": 3},
-            "echelon/LostSales-v0: unknown parameter 'lead_tiem'; did you mean 'lead_time'?",
+            "echelon/LostSales-v0: lead_tiem: unknown key; did you mean 'lead_time'?",
         ),
         (
             "echelon/Serial-v0",
             {"stockout": 3, "perods": 5},
-            "echelon/Serial-v0: unknown parameter 'stockout'; did you mean 'stockout_cost'?\n"
-            "echelon/Serial-v0: unknown parameter 'perods'; did you mean 'periods'?",
+            "echelon/Serial-v0: stockout: unknown key; did you mean 'stockout_cost'?\n"
+            "echelon/Serial-v0: perods: unknown key; did you mean 'periods'?",
         ),
         ("echelon/Serial-v0", {"lead_time": [1, 2]}, "lead_time must be one value or 4 (got 2)"),
         ("echelon/BeerGame-v0", {"holding_cost": [1, 2]}, "holding_cost must be one value or 4 (got 2)"),
