@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from echelon.baselines.plan import Plan as Plan
 from echelon.baselines.reorder import min_max as min_max
 from echelon.baselines.serial import clark_scarf_plan as clark_scarf_plan
 from echelon.envs.arguments import argument_defects
+from echelon.envs.codec import Codec
 from echelon.envs.defects import Path, dotted
 from echelon.envs.errors import MethodError, nearest
 from echelon.envs.problem import Problem, Reference
@@ -30,6 +32,9 @@ BASELINES: dict[str, Callable[..., Plan]] = {
 NOT_OPTIONS = frozenset({"problem", "scenarios", "seed"})
 """Parameters of baselines that a config does not set: they come from the experiment."""
 
+SETTLES = 5
+"""Echelon lead times after which the stock at the start no longer matters."""
+
 EXACT = ("newsvendor", "clark_scarf")
 """Baselines that are optimal wherever they apply."""
 
@@ -39,6 +44,8 @@ def make_plan(name: str, problem: Problem, **options: Any) -> Plan:
     if name not in BASELINES:
         raise MethodError(f"unknown baseline {name!r}{nearest(name, BASELINES)}")
     defects = option_defects(name, {key: value for key, value in options.items() if key not in NOT_OPTIONS})
+    absent = options.keys() & NOT_OPTIONS - set(inspect.signature(BASELINES[name]).parameters)
+    defects += [((key,), "is not an option of this baseline") for key in sorted(absent)]
     if defects:
         raise MethodError("\n".join(f"{name}: {dotted(path)}: {must}" for path, must in defects))
     return BASELINES[name](problem, **options)
@@ -50,7 +57,12 @@ def option_defects(name: str, options: Mapping[str, Any]) -> list[tuple[Path, st
 
 
 def reference_of(problem: Problem) -> Reference | None:
-    """The problem's own reference, or the optimal cost by an exact method that applies to it, or None."""
+    """The problem's own reference, or the optimal cost by an exact method that applies to it, or None.
+
+    References are long-run costs: a problem whose warm-up is too short to forget its start has none.
+    """
+    if problem.discount == 1 and problem.warm_up < SETTLES * Codec(problem.network).echelon_cover.max():
+        return None
     if problem.reference is not None:
         return problem.reference
     for name in EXACT:

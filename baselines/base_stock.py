@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from echelon.baselines.plan import Plan
-from echelon.baselines.search import lead_time_moments, safety_factor, tune, tuning_scenarios
+from echelon.baselines.search import first_step, lead_time_moments, safety_factor, tune, tuning_scenarios
 from echelon.envs.arrays import network_arrays
 from echelon.envs.codec import Codec
 from echelon.envs.dynamics import cascade_sum
+from echelon.envs.errors import MethodError
 from echelon.envs.policy import OrderUpTo, Position, order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios
@@ -47,6 +48,8 @@ def capped_base_stock(
     seed: int = 0,
 ) -> Plan:
     """Installation base-stock levels [E] with a largest order [E] (Xin 2021), both tuned unless given."""
+    if (levels is None) != (caps is None):
+        raise MethodError("levels and caps must be given together, or both left to be tuned")
     links = len(problem.network.links)
 
     def build(parameters: Sequence[float]) -> OrderUpTo:
@@ -58,9 +61,10 @@ def capped_base_stock(
         common = scenarios or tuning_scenarios(problem, seed=seed)
         uncapped = base_stock(problem, scenarios=common).parameters["levels"]
         flow = Codec(problem.network).flow[network_arrays(problem.network).target]
-        step = [*lead_time_moments(problem)[1] / 2, *flow / 4]
+        step = [*first_step(problem, lead_time_moments(problem)[1]), *flow / 4]
         tight, loose = [*uncapped, *np.ceil(1.2 * flow)], [*uncapped, *Codec(problem.network).order_limit]
-        best = tune(problem, build, starts=[tight, loose], step=step, scenarios=common)
+        lowest = [0.0] * (2 * links)
+        best = tune(problem, build, starts=[tight, loose], step=step, lowest=lowest, scenarios=common)
     parameters = {"levels": list(best[:links]), "caps": list(best[links:])}
     return Plan(build(best), parameters, citation=XIN)
 
@@ -74,7 +78,8 @@ def _plan(
     if levels is None:
         start, spread = starting_levels(problem, position)
         common = scenarios or tuning_scenarios(problem, seed=seed)
-        levels = tune(problem, build, starts=[start], step=spread / 2, scenarios=common)
+        step, lowest = first_step(problem, spread), [0.0] * len(start)
+        levels = tune(problem, build, starts=[start], step=step, lowest=lowest, scenarios=common)
     return Plan(build(levels), {"levels": [float(x) for x in levels], "position": position})
 
 

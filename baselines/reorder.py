@@ -11,7 +11,7 @@ import numpy as np
 
 from echelon.baselines.base_stock import base_stock, echelon_base_stock, starting_levels
 from echelon.baselines.plan import Plan
-from echelon.baselines.search import tune, tuning_scenarios
+from echelon.baselines.search import first_step, tune, tuning_scenarios
 from echelon.envs.arrays import network_arrays
 from echelon.envs.codec import Codec
 from echelon.envs.errors import MethodError
@@ -46,12 +46,30 @@ def min_max(
         _, spread = starting_levels(problem, position)
         lot = economic_lot(problem)
         every_period = (base_stock if position == "installation" else echelon_base_stock)(problem, scenarios=common)
-        start = [*every_period.parameters["levels"], *lot]
-        step = [*spread / 2, *np.maximum(lot / 4, 1)]
-        best = tune(problem, build, starts=[start], step=step, scenarios=common)
+        points = np.asarray(every_period.parameters["levels"])
+        flow = Codec(problem.network).flow[network_arrays(problem.network).target]
+        shares = LOT_SHARES if lot.any() else ()
+        best = tune(
+            problem,
+            build,
+            starts=[[*points, *0 * lot], *([*points - flow / 2, *share * lot] for share in shares)],
+            step=[*first_step(problem, spread), *np.maximum(lot / 8, 1)],
+            lowest=[*-lowest_depth(problem, lot), *np.zeros(links)],
+            scenarios=common,
+        )
         reorder, up_to = best[:links], [s + q for s, q in zip(best[:links], best[links:], strict=True)]
     policy = order_up_to(problem.network, up_to, reorder=reorder, position=position)
     return Plan(policy, {"reorder": list(reorder), "up_to": list(up_to), "position": position}, citation=SCARF)
+
+
+LOT_SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Lots that the search starts from, as shares of the economic one: the cost has several valleys."""
+
+
+def lowest_depth(problem: Problem, lot: np.ndarray) -> np.ndarray:
+    """[E] how far below 0 a reorder point may lie: with a dear order and a cheap shortage it pays to run short."""
+    flow = Codec(problem.network).flow[network_arrays(problem.network).target]
+    return np.asarray(np.where(lot > 0, np.ceil(2 * lot + flow), 0.0))
 
 
 def economic_lot(problem: Problem) -> np.ndarray:

@@ -2,12 +2,13 @@
 
 Every candidate meets the same scenarios, so that differences between candidates are much less noisy
 than their costs. The search is a compass search (Kolda, Lewis and Torczon 2003) on a grid that is
-refined down to single units: it moves one level at a time, and also shifts stock between two levels.
+refined down to single units: it moves one level at a time, and two at a time, together or apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,14 +43,16 @@ def tune(
     *,
     starts: Sequence[Sequence[float]],
     step: Sequence[float] | Floats,
+    lowest: Sequence[float],
     scenarios: Scenarios,
 ) -> Levels:
     """The parameters whose policy costs least on the scenarios, from the best of several starts.
 
     Steps shrink from `step`, down to 1 on a network of whole units, where parameters stay whole.
-    Parameters stay at or above 0.
+    No parameter goes below its `lowest`.
     """
     whole = problem.network.whole_units
+    bound = np.asarray(lowest, dtype=np.float64)
     known: dict[Levels, float] = {}
 
     def cost(levels: Levels) -> float:
@@ -58,9 +61,9 @@ def tune(
         return known[levels]
 
     def search(start: Sequence[float]) -> Levels:
-        best = tuple(max(0.0, float(round(x) if whole else x)) for x in start)
+        best = _within(np.rint(start) if whole else np.asarray(start), bound)
         for widths in _shrinking(np.asarray(step, dtype=np.float64), whole):
-            best = _descend(cost, best, widths)
+            best = _descend(cost, best, widths, bound)
         return best
 
     return min((search(start) for start in starts), key=cost)
@@ -68,7 +71,7 @@ def tune(
 
 def _shrinking(step: Floats, whole: bool) -> Iterator[Floats]:
     """Step widths, halved until they are 1, or a 16th of the first for units that are not whole."""
-    widths = np.maximum(np.ceil(step), 1.0) if whole else np.maximum(step, 1e-9)
+    widths = np.maximum(np.ceil(step), 1.0) if whole else step
     finest = np.ones_like(widths) if whole else widths / 16
     while True:
         yield widths
@@ -77,32 +80,30 @@ def _shrinking(step: Floats, whole: bool) -> Iterator[Floats]:
         widths = np.maximum(np.floor(widths / 2) if whole else widths / 2, finest)
 
 
-def _descend(cost: Callable[[Levels], float], best: Levels, widths: Floats) -> Levels:
+def _descend(cost: Callable[[Levels], float], best: Levels, widths: Floats, bound: Floats) -> Levels:
     """Move to a cheaper neighbour until there is none, keeping to the direction that helped last."""
     improved = True
     while improved:
         improved = False
         for move in _moves(widths):
-            while cost(candidate := _moved(best, move)) < cost(best):
+            while cost(candidate := _within(np.asarray(best) + move, bound)) < cost(best):
                 best, improved = candidate, True
     return best
 
 
 def _moves(widths: Floats) -> Iterator[Floats]:
-    """One level up or down, then one up and another down."""
-    size = len(widths)
+    """One level up or down, then two levels in opposite directions, and two in the same one."""
     basis = np.diag(widths)
-    for i in range(size):
-        yield basis[i]
-        yield -basis[i]
-    for i in range(size if size <= MOST_PAIRS else 0):
-        for j in range(size):
-            if i != j:
-                yield basis[i] - basis[j]
+    yield from basis
+    yield from -basis
+    for i, j in combinations(range(len(widths) if len(widths) <= MOST_PAIRS else 0), 2):
+        for one in (basis[i], -basis[i]):
+            yield one - basis[j]
+            yield one + basis[j]
 
 
-def _moved(levels: Levels, move: Floats) -> Levels:
-    return tuple(float(x) for x in np.maximum(np.asarray(levels) + move, 0.0))
+def _within(levels: Floats, bound: Floats) -> Levels:
+    return tuple(float(x) for x in np.maximum(levels, bound))
 
 
 def lead_time_moments(problem: Problem) -> tuple[Floats, Floats]:
@@ -114,6 +115,12 @@ def lead_time_moments(problem: Problem) -> tuple[Floats, Floats]:
     outlet = np.isin(arrays.target, arrays.outlet)
     cover = arrays.lead_time + outlet
     return codec.flow[arrays.target] * cover, codec.flow_sd[arrays.target] * np.sqrt(cover)
+
+
+def first_step(problem: Problem, spread: Floats) -> Floats:
+    """[E] a step for levels: half a standard deviation, and at least a quarter of a period's mean demand."""
+    flow = Codec(problem.network).flow[network_arrays(problem.network).target]
+    return np.asarray(np.maximum(spread / 2, flow / 4))
 
 
 def critical_ratio(problem: Problem) -> Floats:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from echelon.envs.arguments import argument_defects
+from echelon.envs.arguments import argument_defects, plain
 from echelon.envs.defects import dotted
 from echelon.envs.demand import Law, as_law
 from echelon.envs.errors import ConfigError, nearest
@@ -225,7 +225,8 @@ def make_problem(problem_id: str, **parameters: Any) -> Problem:
     defects = argument_defects(builder, parameters)
     if defects:
         raise ConfigError(f"{problem_id}: {dotted(path)}: {must}" for path, must in defects)
-    return replace(builder(**parameters), parameters=dict(parameters))
+    values = {name: plain(value) for name, value in parameters.items()}
+    return replace(builder(**values), parameters=values)
 
 
 def _serial_network(

@@ -17,6 +17,7 @@ so nothing has to be learned, saved or restored with a policy.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -66,8 +67,8 @@ class Codec:
     @cached_property
     def flow_sd(self) -> Floats:
         """[N] standard deviation of the demand per period that passes through each node."""
-        outlets = [(node.demand.moments()[1] ** 2 if node.demand else 0.0) for node in self.network.nodes]
-        own = np.asarray([outlets])[:, self.arrays.target]
+        own_variance = [node.demand.sd_demand**2 if node.demand else 0.0 for node in self.network.nodes]
+        own = np.asarray([own_variance])[:, self.arrays.target]
         variance = np.zeros(len(self.network.nodes))
         variance[self.arrays.target] = cascade_sum(own, self.arrays)[0]
         return np.sqrt(variance)
@@ -111,9 +112,9 @@ class Codec:
 
     @cached_property
     def _seasonal(self) -> int:
-        """Length of the season, 0 for demand that does not change over time."""
-        lengths = [len(law.seasonal) for law in self.network.laws if not law.stationary]
-        return max(lengths, default=0)
+        """Periods after which all seasons begin anew, 0 for demand without a season."""
+        lengths = [len(law.seasonal) for law in self.network.laws if len(set(law.seasonal)) > 1]
+        return math.lcm(*lengths) if lengths else 0
 
     @cached_property
     def _slots(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -182,10 +183,23 @@ class Codec:
 
     def orders(self, action: Any, state: State) -> Floats:
         """Orders [B, E] of actions [B, E], or [B] for a single discrete choice."""
-        quantity = self._quantity(np.asarray(action, dtype=np.float64).reshape(state.batch, -1))
+        quantity = self._quantity(self._checked(action, state))
         if self.decision == "levels":
             quantity = np.maximum(quantity - state.echelon_inventory_position, 0.0)
         return np.rint(quantity) if self.network.whole_units else quantity
+
+    def _checked(self, action: Any, state: State) -> Floats:
+        """The actions as numbers [B, E]; raises `ValueError` for what is not in the action space."""
+        array = np.asarray(action, dtype=np.float64)
+        shape = (state.batch, len(self.network.links))
+        if array.size != shape[0] * shape[1]:
+            raise ValueError(f"actions must have shape {shape}, one number per copy and link (got {array.shape})")
+        array = array.reshape(shape)
+        if np.isnan(array).any():
+            raise ValueError(f"actions must not be NaN (got {action!r} in period {state.period})")
+        if self.action == "discrete" and not ((array >= 0) & (array < self._choices)).all():
+            raise ValueError(f"discrete actions must be at least 0 and below {self._choices.tolist()} (got {action!r})")
+        return array
 
     def _quantity(self, action: Floats) -> Floats:
         low, high = self._range

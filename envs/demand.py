@@ -79,7 +79,7 @@ class Law(BaseModel):
 
     def pmf(self, factor: float = 1.0) -> Floats:
         """Probabilities of a demand of 0, 1, 2, ... units; raises `DemandError` if not whole."""
-        raise DemandError(f"{self} has no probability mass function: its values are not whole")
+        raise DemandError(f"{type(self).__name__} demand has no probability mass function: its values are not whole")
 
     def factors(self, periods: int, start: int = 0) -> Floats:
         """Seasonal factors [T] of periods `start`, `start + 1`, ..."""
@@ -100,6 +100,12 @@ class Law(BaseModel):
     def mean_demand(self) -> float:
         """Mean demand per period, averaged over the season."""
         return float(np.mean([self.moments(f)[0] for f in self.seasonal or (1.0,)]))
+
+    @property
+    def sd_demand(self) -> float:
+        """Root mean square deviation of a period's demand from `mean_demand`, over the season."""
+        moments = np.asarray([self.moments(f) for f in self.seasonal or (1.0,)])
+        return float(np.sqrt(np.mean(moments[:, 1] ** 2 + (moments[:, 0] - self.mean_demand) ** 2)))
 
 
 class _Tabulated(Law):
@@ -264,9 +270,8 @@ class Normal(Law):
         return factor * float(mean), factor * float(sd)
 
     def quantile(self, uniform: Floats, factor: float = 1.0) -> Floats:
-        below = special.ndtr(-self.mean / self.sd)
-        standard = special.ndtri(below + uniform * (1 - below))
-        return np.asarray(factor * np.maximum(self.mean + self.sd * standard, 0.0))
+        above = special.ndtr(self.mean / self.sd) * (1 - uniform)
+        return np.asarray(factor * np.maximum(self.mean - self.sd * special.ndtri(above), 0.0))
 
 
 class Gamma(Law):
@@ -311,6 +316,11 @@ class Deterministic(Law):
 
     def moments(self, factor: float = 1.0) -> tuple[float, float]:
         return factor * self.values[-1], 0.0
+
+    @property
+    def sd_demand(self) -> float:
+        path = np.multiply.outer(self.values, self.seasonal or (1.0,))
+        return float(np.sqrt(np.mean((path - self.mean_demand) ** 2)))
 
     def quantile(self, uniform: Floats, factor: float = 1.0) -> Floats:
         return np.full_like(uniform, factor * self.values[-1])
@@ -396,7 +406,9 @@ def as_law(demand: str | Mapping[str, Any] | Law, mean: float | None = None) -> 
     if isinstance(demand, Law):
         return demand
     data: dict[str, Any] = {"law": demand} if isinstance(demand, str) else dict(demand)
-    name = str(data.get("law"))
+    if "law" not in data:
+        raise DemandError(f"demand must name its law (got {data!r}); known: {', '.join(LAWS)}")
+    name = str(data["law"])
     if name not in LAWS:
         raise DemandError(f"unknown demand law {name!r}{nearest(name, LAWS)}")
     if mean is not None and "mean" in LAWS[name].model_fields:

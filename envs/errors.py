@@ -44,5 +44,7 @@ class MissingExtraError(EchelonError, ImportError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """The hint `; did you mean 'x'?` for the closest known name, or the list of what is known."""
     names = sorted(known)
+    if not names:
+        return ""
     close = get_close_matches(name, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"

@@ -10,9 +10,10 @@ systems, distribution trees and assembly systems are all of this form.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -121,6 +122,13 @@ class Network(_Frozen):
         nodes = tuple(node.model_copy(update={"initial_on_hand": of_node[node.name]}) for node in self.nodes)
         links = tuple(link.model_copy(update={"initial_in_transit": of_node[link.target]}) for link in self.links)
         return Network(name=self.name, nodes=nodes, links=links, units=self.units, description=self.description)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Network:
+        """A copy with some fields changed, and nothing that was derived from the old ones."""
+        copy = super().model_copy(update=update, deep=deep)
+        for derived in ("index", "mean_flow"):
+            copy.__dict__.pop(derived, None)
+        return copy
 
     @cached_property
     def index(self) -> dict[str, int]:

@@ -77,7 +77,7 @@ def order_up_to(
         raise PolicyError(f"position must be 'installation' or 'echelon' (got {position!r})")
     levels = _per_link(network, "up_to", up_to)
     points = levels if reorder is None else _per_link(network, "reorder", reorder)
-    caps = np.full(len(network.links), np.inf) if cap is None else _per_link(network, "cap", cap)
+    caps = np.full(len(network.links), np.inf) if cap is None else _per_link(network, "cap", cap, bounded=False)
     for name, broken, rule in (
         ("reorder", points > levels, "be at most up_to"),
         ("cap", caps < 0, "be at least 0"),
@@ -88,12 +88,12 @@ def order_up_to(
     return OrderUpTo(points, levels, caps, position)
 
 
-def _per_link(network: Network, name: str, values: Sequence[float]) -> np.ndarray:
+def _per_link(network: Network, name: str, values: Sequence[float], *, bounded: bool = True) -> np.ndarray:
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         array = np.full(0, np.nan)
-    if array.shape != (len(network.links),) or np.isnan(array).any():
+    if array.shape != (len(network.links),) or np.isnan(array).any() or (bounded and np.isinf(array).any()):
         raise PolicyError(f"{name} must be {len(network.links)} numbers, one per link (got {values!r})")
     if network.whole_units and not np.all((array == np.floor(array)) | np.isinf(array)):
         raise PolicyError(f"{name} must be whole numbers on a network of whole units (got {values!r})")

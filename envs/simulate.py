@@ -74,6 +74,9 @@ def simulate(
     """
     if scenarios.periods != problem.periods:
         raise ValueError(f"scenarios must have problem.periods = {problem.periods} periods (got {scenarios.periods})")
+    outlets = len(problem.network.outlets)
+    if scenarios.demand.shape[2] != outlets:
+        raise ValueError(f"scenarios must have demand for {outlets} outlets (got {scenarios.demand.shape[2]})")
     state = initial_state(problem.network, scenarios.replications)
     if backend == "compiled" and isinstance(policy, OrderUpTo) and not trace:
         from echelon.envs import _kernel

@@ -53,10 +53,8 @@ class Batch:
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], NDArray[np.float64], bool]:
         """One period; returns observations [B, D], costs [B] and whether the episode ends."""
-        if self.state is None:
-            raise RuntimeError("reset must be called before step")
-        if np.isnan(np.asarray(action, dtype=np.float64)).any():
-            raise ValueError(f"actions must not be NaN (got {action!r} in period {self.state.period})")
+        if self.state is None or self.state.period == self.problem.periods:
+            raise RuntimeError("reset must be called before step, and again when an episode has ended")
         orders = checked_orders(self.codec.orders(action, self.state), self.state)
         self.state, ledger = self._step(self.state, orders, self._demand[:, self.state.period])
         ends = self.state.period == self.problem.periods
@@ -80,6 +78,8 @@ class NetworkVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]
     def __init__(
         self, problem: Problem, num_envs: int = 1, *, decision: Decision = "orders", action: ActionKind = "continuous"
     ) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1 (got {num_envs})")
         self.num_envs = num_envs
         self.problem = problem
         self.codec = Codec(problem.network, decision, action)
@@ -94,7 +94,7 @@ class NetworkVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]
     ) -> tuple[NDArray[np.float32], Arrays]:
         """Begin an episode in every copy; a seed s seeds copy k with s + k."""
         if seed is not None:
-            seeds = [seed + k for k in range(self.num_envs)] if isinstance(seed, int) else seed
+            seeds = [seed + k for k in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
             if len(seeds) != self.num_envs or any(s is None for s in seeds):
                 raise ValueError(f"seed must be one number, or {self.num_envs} numbers, one per copy (got {seed!r})")
             self._batch.seed([int(s) for s in seeds if s is not None])
