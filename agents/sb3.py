@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,10 @@ class Training:
     steps: int
     seconds: float
     """CPU seconds of training, validation left out."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any]
+    """Arguments of the algorithm, the defaults included."""
+    copies: int
+    """Copies of the environment."""
 
 
 def default_decision(problem: Problem) -> Decision:
@@ -131,7 +134,8 @@ def train(
     torch.set_num_threads(1)
     defaults = DEFAULTS[algorithm]
     codec = Codec(problem.network, decision or default_decision(problem), action or defaults.action)
-    env = _training_env(problem, codec, copies or defaults.copies)
+    copies = copies or defaults.copies
+    env = _training_env(problem, codec, copies)
     chosen = {**horizon_settings(problem, ALGORITHMS[algorithm]), **defaults.settings, **(settings or {})}
     model = _model(algorithm, env, seed, chosen, codec.decision)
     env.seed(int(np.random.SeedSequence((seed, 1)).generate_state(1)[0]))  # after the model, which seeds it anew
@@ -149,7 +153,7 @@ def train(
         ) from error
     seconds = time.process_time() - started - watch.seconds
     watch.evaluate()
-    return Training(watch.best_policy(), tuple(watch.curve), model.num_timesteps, seconds, chosen)
+    return Training(watch.best_policy(), tuple(watch.curve), model.num_timesteps, seconds, chosen, copies)
 
 
 def horizon_settings(problem: Problem, algorithm: type[BaseAlgorithm]) -> dict[str, Any]:
@@ -167,8 +171,9 @@ def horizon_settings(problem: Problem, algorithm: type[BaseAlgorithm]) -> dict[s
 
 
 def _training_env(problem: Problem, codec: Codec, copies: int) -> NativeVecEnv:
-    """Copies with short episodes."""
-    periods = max(EPISODE, 10 * int(codec.echelon_cover.max()))
+    """Copies with short episodes, or, where every period from the first one counts, those of the problem."""
+    long_run = problem.warm_up > 0 or problem.discount < 1
+    periods = max(EPISODE, 10 * int(codec.echelon_cover.max())) if long_run else problem.periods
     episodes = replace(problem, periods=periods, warm_up=0, discount=1.0)
     native = NetworkVectorEnv(episodes, copies, decision=codec.decision, action=codec.action)
     return NativeVecEnv(native)

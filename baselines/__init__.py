@@ -12,7 +12,10 @@ from echelon.baselines.base_stock import echelon_base_stock as echelon_base_stoc
 from echelon.baselines.newsvendor import newsvendor_plan as newsvendor_plan
 from echelon.baselines.plan import Plan as Plan
 from echelon.baselines.reorder import min_max as min_max
+from echelon.baselines.serial import clark_scarf as clark_scarf
 from echelon.baselines.serial import clark_scarf_plan as clark_scarf_plan
+from echelon.baselines.serial import serial_cost as serial_cost
+from echelon.baselines.serial import shang_song as shang_song
 from echelon.envs.arguments import argument_defects
 from echelon.envs.codec import Codec
 from echelon.envs.defects import Path, dotted
@@ -59,12 +62,13 @@ def option_defects(name: str, options: Mapping[str, Any]) -> list[tuple[Path, st
 def reference_of(problem: Problem) -> Reference | None:
     """The problem's own reference, or the optimal cost by an exact method that applies to it, or None.
 
-    References are long-run costs: a problem whose warm-up is too short to forget its start has none.
+    Exact methods give long-run costs: they are not used for a problem whose warm-up is too short to
+    forget its start.
     """
-    if problem.discount == 1 and problem.warm_up < SETTLES * Codec(problem.network).echelon_cover.max():
-        return None
     if problem.reference is not None:
         return problem.reference
+    if problem.warm_up < SETTLES * Codec(problem.network).echelon_cover.max():
+        return None
     for name in EXACT:
         try:
             plan = BASELINES[name](problem)

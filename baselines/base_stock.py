@@ -16,12 +16,13 @@ from echelon.baselines.plan import Plan
 from echelon.baselines.search import first_step, lead_time_moments, safety_factor, tune, tuning_scenarios
 from echelon.envs.arrays import network_arrays
 from echelon.envs.codec import Codec
-from echelon.envs.dynamics import cascade_sum
+from echelon.envs.dynamics import cascade_sum, gather_sum
 from echelon.envs.errors import MethodError
 from echelon.envs.policy import OrderUpTo, Position, order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios
 
+ARROW_KARLIN_SCARF = "K. J. Arrow, S. Karlin and H. Scarf, Studies in the Mathematical Theory of Inventory, 1958"
 XIN = "L. Xin, Understanding the performance of capped base-stock policies, Operations Research 69(1), 2021"
 
 
@@ -60,9 +61,9 @@ def capped_base_stock(
     else:
         common = scenarios or tuning_scenarios(problem, seed=seed)
         uncapped = base_stock(problem, scenarios=common).parameters["levels"]
-        flow = Codec(problem.network).flow[network_arrays(problem.network).target]
-        step = [*first_step(problem, lead_time_moments(problem)[1]), *flow / 4]
-        tight, loose = [*uncapped, *np.ceil(1.2 * flow)], [*uncapped, *Codec(problem.network).order_limit]
+        codec = Codec(problem.network)
+        step = [*first_step(problem, lead_time_moments(problem)[1]), *codec.mean / 4]
+        tight, loose = [*uncapped, *1.2 * codec.mean], [*uncapped, *codec.order_limit]
         lowest = [0.0] * (2 * links)
         best = tune(problem, build, starts=[tight, loose], step=step, lowest=lowest, scenarios=common)
     parameters = {"levels": list(best[:links]), "caps": list(best[links:])}
@@ -72,23 +73,33 @@ def capped_base_stock(
 def _plan(
     problem: Problem, position: Position, levels: Sequence[float] | None, scenarios: Scenarios | None, seed: int
 ) -> Plan:
-    def build(parameters: Sequence[float]) -> OrderUpTo:
-        return order_up_to(problem.network, parameters, position=position)
+    """Either form is searched in echelon levels, where one level can move without the others."""
+
+    def own_levels(echelon_levels: Sequence[float]) -> Sequence[float]:
+        return echelon_levels if position == "echelon" else _installation_levels(problem, echelon_levels)
+
+    def build(echelon_levels: Sequence[float]) -> OrderUpTo:
+        return order_up_to(problem.network, own_levels(echelon_levels), position=position)
 
     if levels is None:
-        start, spread = starting_levels(problem, position)
+        start, spread = starting_levels(problem)
         common = scenarios or tuning_scenarios(problem, seed=seed)
         step, lowest = first_step(problem, spread), [0.0] * len(start)
-        levels = tune(problem, build, starts=[start], step=step, lowest=lowest, scenarios=common)
-    return Plan(build(levels), {"levels": [float(x) for x in levels], "position": position})
+        levels = own_levels(tune(problem, build, starts=[start], step=step, lowest=lowest, scenarios=common))
+    parameters = {"levels": [float(x) for x in levels], "position": position}
+    policy = order_up_to(problem.network, levels, position=position)
+    return Plan(policy, parameters, citation=ARROW_KARLIN_SCARF)
 
 
-def starting_levels(problem: Problem, position: Position) -> tuple[Any, Any]:
-    """Levels [E] by the normal approximation of lead-time demand, and the standard deviations behind them."""
+def _installation_levels(problem: Problem, echelon_levels: Sequence[float]) -> list[float]:
+    """[E] what each echelon level leaves for the link's own target, after the echelons of the links out of it."""
     arrays = network_arrays(problem.network)
+    own = np.asarray(echelon_levels, dtype=np.float64)
+    return [float(x) for x in own - gather_sum(own[None], arrays.out_links)[0, arrays.target]]
+
+
+def starting_levels(problem: Problem) -> tuple[Any, Any]:
+    """Echelon levels [E] by the normal approximation of lead-time demand, and the standard deviations behind them."""
     mean, spread = lead_time_moments(problem)
-    own = mean + safety_factor(problem) * spread
-    if position == "installation":
-        return own, spread
-    total = cascade_sum(np.stack([own, spread**2]), arrays)
+    total = cascade_sum(np.stack([mean + safety_factor(problem) * spread, spread**2]), network_arrays(problem.network))
     return total[0], np.sqrt(total[1])

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from echelon.baselines.base_stock import base_stock, echelon_base_stock, starting_levels
+from echelon.baselines.base_stock import base_stock, echelon_base_stock
 from echelon.baselines.plan import Plan
-from echelon.baselines.search import first_step, tune, tuning_scenarios
-from echelon.envs.arrays import network_arrays
+from echelon.baselines.search import first_step, lead_time_moments, tune, tuning_scenarios
 from echelon.envs.codec import Codec
 from echelon.envs.errors import MethodError
 from echelon.envs.policy import OrderUpTo, Position, order_up_to
@@ -43,18 +42,18 @@ def min_max(
 
     if reorder is None or up_to is None:
         common = scenarios or tuning_scenarios(problem, seed=seed)
-        _, spread = starting_levels(problem, position)
-        lot = economic_lot(problem)
+        _, spread = lead_time_moments(problem)
+        codec = Codec(problem.network)
+        lot = codec.economic_lot
         every_period = (base_stock if position == "installation" else echelon_base_stock)(problem, scenarios=common)
         points = np.asarray(every_period.parameters["levels"])
-        flow = Codec(problem.network).flow[network_arrays(problem.network).target]
         shares = LOT_SHARES if lot.any() else ()
         best = tune(
             problem,
             build,
-            starts=[[*points, *0 * lot], *([*points - flow / 2, *share * lot] for share in shares)],
-            step=[*first_step(problem, spread), *np.maximum(lot / 8, 1)],
-            lowest=[*-lowest_depth(problem, lot), *np.zeros(links)],
+            starts=[[*points, *0 * lot], *([*points - codec.mean / 2, *share * lot] for share in shares)],
+            step=[*first_step(problem, spread), *np.maximum(lot / 8, codec.mean / 4)],
+            lowest=[*-lowest_depth(codec), *np.zeros(links)],
             scenarios=common,
         )
         reorder, up_to = best[:links], [s + q for s, q in zip(best[:links], best[links:], strict=True)]
@@ -66,15 +65,6 @@ LOT_SHARES = (0.25, 0.5, 0.75, 1.0)
 """Lots that the search starts from, as shares of the economic one: the cost has several valleys."""
 
 
-def lowest_depth(problem: Problem, lot: np.ndarray) -> np.ndarray:
+def lowest_depth(codec: Codec) -> np.ndarray:
     """[E] how far below 0 a reorder point may lie: with a dear order and a cheap shortage it pays to run short."""
-    flow = Codec(problem.network).flow[network_arrays(problem.network).target]
-    return np.asarray(np.where(lot > 0, np.ceil(2 * lot + flow), 0.0))
-
-
-def economic_lot(problem: Problem) -> np.ndarray:
-    """[E] the economic order quantity sqrt(2 K D / h) of each link (Harris 1913), 0 without a fixed cost."""
-    arrays = network_arrays(problem.network)
-    flow = Codec(problem.network).flow[arrays.target]
-    holding = np.maximum(arrays.holding_cost[arrays.target], 1e-3)
-    return np.asarray(np.sqrt(2 * arrays.fixed_cost * flow / holding))
+    return np.asarray(np.where(codec.economic_lot > 0, np.ceil(2 * codec.economic_lot + codec.mean), 0.0))

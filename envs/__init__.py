@@ -19,3 +19,4 @@ from echelon.envs.scenarios import Scenarios as Scenarios
 from echelon.envs.scenarios import sample as sample
 from echelon.envs.simulate import Outcome as Outcome
 from echelon.envs.simulate import simulate as simulate
+from echelon.envs.simulate import simulate_stream as simulate_stream

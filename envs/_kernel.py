@@ -462,9 +462,9 @@ def _meet_demand(net, stock, c, outlets):  # type: ignore[no-untyped-def]
         sold[b] = min(on_hand[b] - served, demand[b])
         waiting = (demand[b] - sold[b]) * waits
         lost[b] = demand[b] - sold[b] - waiting
-        stockout[b] = 1.0 if sold[b] < demand[b] else 0.0
         on_hand[b] -= served + sold[b]
         backorders[b] = backorders[b] - served + waiting
+        stockout[b] = 1.0 if backorders[b] + lost[b] > 0 else 0.0
     _copy(outlets[BACKORDERS, c], backorders)
 
 

@@ -47,7 +47,6 @@ class Wave:
 class NetworkArrays:
     """Index tables and parameters of one network, in the order of its nodes, links and outlets."""
 
-    node_count: int
     slots: int
     """L: length of the pipelines, the longest lead time (at least 1)."""
     whole_units: bool
@@ -135,7 +134,6 @@ def network_arrays(network: Network) -> NetworkArrays:
     heights = _heights(source, target, order)
     slots = max(1, int(lead_time.max()))
     return NetworkArrays(
-        node_count=len(nodes),
         slots=slots,
         whole_units=network.whole_units,
         source=source,

@@ -5,12 +5,14 @@ One dictionary feeds the configs, the command line and the Gymnasium ids.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from echelon.envs.arguments import argument_defects, plain
+from echelon.envs.codec import Codec
 from echelon.envs.defects import dotted
 from echelon.envs.demand import Law, as_law
 from echelon.envs.errors import ConfigError, nearest
@@ -52,8 +54,8 @@ def lost_sales(
     stockout_cost: float = 4.0,
     demand: DemandSpec = "poisson",
     demand_mean: float = 5.0,
-    periods: int = 1_100,
-    warm_up: int = 100,
+    periods: int | None = None,
+    warm_up: int | None = None,
 ) -> Problem:
     """One location with a lead time, whose customers do not wait (Zipkin 2008)."""
     law = as_law(demand, demand_mean)
@@ -69,24 +71,33 @@ def lost_sales(
     link = {"target": "store", "lead_time": lead_time, "initial_in_transit": flow}
     network = Network.from_dict({"name": "lost_sales", "nodes": [node], "links": [link]})
     return Problem(
-        name="echelon/LostSales-v0",
-        network=network,
-        periods=periods,
-        warm_up=warm_up,
+        "echelon/LostSales-v0",
+        network,
+        *_horizon(network, periods, warm_up),
         reference=_lost_sales_reference(law, lead_time, holding_cost, stockout_cost),
         citation=ZIPKIN,
     )
 
 
+def _horizon(network: Network, periods: int | None, warm_up: int | None) -> tuple[int, int]:
+    """Periods and warm-up, where they are left open: ten echelon lead times of warm-up, at least 100 periods,
+    and 1,000 periods that count; with given periods the warm-up is at most a tenth of them."""
+    longest = 10 * int(Codec(network).echelon_cover.max())
+    if warm_up is None:
+        warm_up = max(100, longest) if periods is None else min(max(100, longest), periods // 10)
+    return (1_000 + warm_up if periods is None else periods), warm_up
+
+
 def _lost_sales_reference(law: Law, lead_time: int, holding_cost: float, stockout_cost: float) -> Reference | None:
-    """The optimum scales with the holding cost."""
+    """The long-run optimum, which scales with the holding cost."""
     if law.mean_demand != 5 or not law.stationary or holding_cost <= 0:
         return None
     optima = LOST_SALES_OPTIMA.get(str(getattr(law, "law", "")), {})
-    value = optima.get((lead_time, stockout_cost / holding_cost))
-    return (
-        value and Reference(value * holding_cost, "optimal", "relative value iteration; test bed of Zipkin (2008)")
-    ) or None
+    for (periods, ratio), value in optima.items():
+        if periods == lead_time and math.isclose(ratio * holding_cost, stockout_cost):
+            source = "relative value iteration; test bed of Zipkin (2008)"
+            return Reference(value * holding_cost, "optimal", source)
+    return None
 
 
 def serial(
@@ -96,8 +107,8 @@ def serial(
     stockout_cost: float = 40.0,
     demand: DemandSpec = "poisson",
     demand_mean: float = 5.0,
-    periods: int = 1_100,
-    warm_up: int = 100,
+    periods: int | None = None,
+    warm_up: int | None = None,
 ) -> Problem:
     """Stages in a row, the first one fed from outside, the last one facing customers who wait (Clark and Scarf 1960).
 
@@ -115,8 +126,9 @@ def serial(
         law=law,
         stock=[flow] * (len(names) - 1) + [2 * flow],
         in_transit=flow,
+        transit_holding_cost=[0.0, *holding_cost[:-1]],
     )
-    return Problem("echelon/Serial-v0", network, periods=periods, warm_up=warm_up, citation=CLARK_SCARF)
+    return Problem("echelon/Serial-v0", network, *_horizon(network, periods, warm_up), citation=CLARK_SCARF)
 
 
 def beer_game(
@@ -131,7 +143,8 @@ def beer_game(
 ) -> Problem:
     """Factory, distributor, wholesaler and retailer (Sterman 1989): demand steps from 4 to 8 cases a week.
 
-    Orders reach the supplier at once; only the retailer's backlog is charged. Every stage starts with
+    Orders reach the supplier at once; only the retailer's backlog is charged, and units in transit
+    are free. Every stage starts with
     12 cases on hand and 4 in every week of its pipeline.
     """
     network = _serial_network(
@@ -142,6 +155,7 @@ def beer_game(
         law=as_law(demand, demand_mean),
         stock=[12.0] * 4,
         in_transit=4.0,
+        transit_holding_cost=[0.0] * 4,
     )
     return Problem("echelon/BeerGame-v0", network, periods=periods, warm_up=warm_up, citation=STERMAN)
 
@@ -158,8 +172,8 @@ def one_warehouse(
     allocation: Literal["proportional", "priority"] = "proportional",
     demand: DemandSpec | Sequence[DemandSpec] = "poisson",
     demand_mean: float = 3.0,
-    periods: int = 1_100,
-    warm_up: int = 100,
+    periods: int | None = None,
+    warm_up: int | None = None,
 ) -> Problem:
     """One warehouse that supplies several retailers. A list holds one value per retailer."""
     laws = [as_law(d, demand_mean) for d in _each(demand, retailers, "demand")]
@@ -185,15 +199,15 @@ def one_warehouse(
         for i, name in enumerate(names)
     ]
     network = Network.from_dict({"name": "one_warehouse", "nodes": nodes, "links": links})
-    return Problem("echelon/OneWarehouse-v0", network, periods=periods, warm_up=warm_up, citation=KAYNOV)
+    return Problem("echelon/OneWarehouse-v0", network, *_horizon(network, periods, warm_up), citation=KAYNOV)
 
 
 def network_problem(
     *,
     path: str | Path | None = None,
     network: Network | Mapping[str, Any] | None = None,
-    periods: int = 1_100,
-    warm_up: int = 100,
+    periods: int | None = None,
+    warm_up: int | None = None,
     discount: float = 1.0,
 ) -> Problem:
     """Any network, from a YAML file or given as data; without either, a plant with two components and two stores."""
@@ -205,7 +219,8 @@ def network_problem(
         described = _example_network()
     else:
         described = network if isinstance(network, Network) else Network.from_dict(network)
-    return Problem("echelon/Network-v0", described, periods, 0 if discount < 1 else warm_up, discount)
+    horizon = _horizon(described, periods, 0 if discount < 1 and warm_up is None else warm_up)
+    return Problem("echelon/Network-v0", described, *horizon, discount=discount, citation=described.description)
 
 
 PROBLEMS: dict[str, Callable[..., Problem]] = {
@@ -238,8 +253,9 @@ def _serial_network(
     law: Law,
     stock: Sequence[float],
     in_transit: float,
+    transit_holding_cost: Sequence[float],
 ) -> Network:
-    """Stages in a row; units in transit are charged the holding cost of the stage that shipped them."""
+    """Stages in a row, the first one fed from outside."""
     lead_times = _each(lead_time, len(names), "lead_time")
     nodes: list[dict[str, Any]] = [
         {"name": name, "holding_cost": cost, "initial_on_hand": quantity}
@@ -255,7 +271,7 @@ def _serial_network(
             "initial_in_transit": in_transit,
         }
         for source, target, periods, rate in zip(
-            (OUTSIDE, *names), names, lead_times, (0.0, *holding_cost), strict=False
+            (OUTSIDE, *names), names, lead_times, transit_holding_cost, strict=False
         )
     ]
     return Network.from_dict({"name": "serial", "nodes": nodes, "links": links})

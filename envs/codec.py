@@ -11,7 +11,7 @@ so nothing has to be learned, saved or restored with a policy.
   continuous action is in [-1, 1], where 0 is the mean demand, with straight lines to either end.
   `decision="levels"`: an echelon base-stock level in `level_range`, up to which is ordered; a
   continuous action in [-1, 1] is mapped linearly. Discrete actions count whole units, in steps if the
-  range is long.
+  range is long. Continuous actions beyond [-1, 1] count as the nearer end.
 * **Reward**: minus the cost of the period divided by `cost_scale`.
 """
 
@@ -59,38 +59,58 @@ class Codec:
         return network_arrays(self.network)
 
     @cached_property
-    def flow(self) -> Floats:
-        """[N] mean demand per period through each node, at least a hundredth of the largest."""
-        flow = np.asarray(self.network.mean_flow)
-        return np.asarray(np.maximum(flow, 0.01 * max(flow.max(), 1e-6)))
+    def _paths(self) -> Floats:
+        """[C, E] number of paths from each link to each outlet: units of it in one unit of the outlet's item."""
+        ends = (self.arrays.target == self.arrays.outlet[:, None]).astype(np.float64)
+        return np.asarray(cascade_sum(ends, self.arrays))
 
     @cached_property
-    def flow_sd(self) -> Floats:
-        """[N] standard deviation of the demand per period that passes through each node."""
-        own_variance = [node.demand.sd_demand**2 if node.demand else 0.0 for node in self.network.nodes]
-        own = np.asarray([own_variance])[:, self.arrays.target]
-        variance = np.zeros(len(self.network.nodes))
-        variance[self.arrays.target] = cascade_sum(own, self.arrays)[0]
-        return np.sqrt(variance)
+    def mean(self) -> Floats:
+        """[E] mean demand per period that each link must carry."""
+        return np.array([law.mean_demand for law in self.network.laws]) @ self._paths
+
+    @cached_property
+    def sd(self) -> Floats:
+        """[E] standard deviation of the demand per period that each link must carry."""
+        variance = np.array([law.sd_demand**2 for law in self.network.laws])
+        return np.asarray(np.sqrt(variance @ self._paths**2))
+
+    @cached_property
+    def economic_lot(self) -> Floats:
+        """[E] the economic order quantity sqrt(2 K D / h) (Harris 1913), 0 without a fixed cost."""
+        holding = np.maximum(self.arrays.holding_cost[self.arrays.target], 1e-3)
+        return np.asarray(np.sqrt(2 * self.arrays.fixed_cost * self.mean / holding))
 
     @cached_property
     def order_limit(self) -> Floats:
-        """[E] the largest order: mean plus four standard deviations of a period's demand, at least twice the mean."""
-        mean, sd = self.flow[self.arrays.target], self.flow_sd[self.arrays.target]
-        return np.ceil(np.maximum(mean + 4 * sd, 2 * mean))
+        """[E] the largest order: the mean plus four standard deviations of a period's demand, at least twice
+        the mean, and at least twice the economic lot."""
+        return self._up(np.maximum.reduce([self.mean + 4 * self.sd, 2 * self.mean, 2 * self.economic_lot]))
 
     @cached_property
     def level_range(self) -> tuple[Floats, Floats]:
         """[E] the lowest and the highest echelon level.
 
         They lie four standard deviations of echelon lead-time demand, and one period's mean demand,
-        below and above a level with a safety stock of one standard deviation.
+        below and above a level with a safety stock of one standard deviation; with a fixed cost the
+        highest lies two economic lots higher.
         """
-        mean, sd = self.flow[self.arrays.target], self.flow_sd[self.arrays.target]
-        cover = self.echelon_cover
-        spread = sd * np.sqrt(cover)
-        centre, span = np.rint(mean * cover + spread), np.ceil(4 * spread + mean)
-        return np.maximum(centre - span, 0.0), centre + span
+        spread = self.sd * np.sqrt(self.echelon_cover)
+        centre, span = self.mean * self.echelon_cover + spread, 4 * spread + self.mean
+        lowest = np.maximum(centre - span, 0.0)
+        return np.floor(lowest) if self.arrays.whole_units else lowest, self._up(centre + span + 2 * self.economic_lot)
+
+    def _up(self, quantity: Floats) -> Floats:
+        """Rounded up to whole units, where units are whole."""
+        return np.ceil(quantity) if self.arrays.whole_units else quantity
+
+    @cached_property
+    def _units(self) -> tuple[Floats, Floats]:
+        """[N] and [E] the quantities that observations are counted in: mean demand, or a hundredth of the largest."""
+        per_link = np.maximum(self.mean, 0.01 * max(float(self.mean.max()), 1e-6))
+        per_node = np.zeros(len(self.network.nodes))
+        per_node[self.arrays.target] = per_link
+        return per_node, per_link
 
     @cached_property
     def echelon_cover(self) -> Floats:
@@ -107,7 +127,7 @@ class Codec:
         """Money: what it costs to be short of, or to hold, one period's demand at the dearest outlet rates."""
         arrays = self.arrays
         rates = np.maximum(arrays.holding_cost[arrays.outlet], 0.1 * arrays.stockout_cost)
-        scale = float((rates * self.flow[arrays.outlet]).sum())
+        scale = float((rates * [law.mean_demand for law in self.network.laws]).sum())
         return scale if scale > 0 else 1.0
 
     @cached_property
@@ -135,7 +155,7 @@ class Codec:
     @cached_property
     def observation_space(self) -> spaces.Box:
         """Box [D]."""
-        size = len(self.flow) + len(self._slots[0]) + len(self._internal) + len(self._of_plants)
+        size = len(self.network.nodes) + len(self._slots[0]) + len(self._internal) + len(self._of_plants)
         size += 2 if self._seasonal else 0
         return spaces.Box(-OBSERVATION_BOUND, OBSERVATION_BOUND, (size,), np.float32)
 
@@ -156,21 +176,23 @@ class Codec:
     def _stride(self) -> Floats:
         """[E] units between two choices of a discrete action."""
         low, high = self._range
-        return np.ceil((high - low + 1) / DISCRETE_CHOICES)
+        if self.arrays.whole_units:
+            return np.ceil((high - low + 1) / DISCRETE_CHOICES)
+        return np.asarray(np.maximum(high - low, 1e-9) / (DISCRETE_CHOICES - 1))
 
     @cached_property
     def _choices(self) -> NDArray[np.int64]:
         low, high = self._range
-        return np.asarray(np.floor((high - low) / self._stride) + 1, dtype=np.int64)
+        return np.asarray(np.floor((high - low) / self._stride + 1e-9) + 1, dtype=np.int64)
 
     def observe(self, state: State) -> NDArray[np.float32]:
         """Observations [B, D] of a NumPy state."""
         net = state.on_hand.copy()
         net[:, self.arrays.outlet] -= state.backorders
-        per_link = self.flow[self.arrays.target]
+        per_node, per_link = self._units
         links, slots = self._slots
         parts = [
-            net / self.flow,
+            net / per_node,
             state.pipeline[:, links, slots] / per_link[links],
             state.owed[:, self._internal] / per_link[self._internal],
             state.components[:, self._of_plants] / per_link[self._of_plants],
@@ -186,7 +208,7 @@ class Codec:
         quantity = self._quantity(self._checked(action, state))
         if self.decision == "levels":
             quantity = np.maximum(quantity - state.echelon_inventory_position, 0.0)
-        return np.rint(quantity) if self.network.whole_units else quantity
+        return np.rint(quantity) if self.arrays.whole_units else quantity
 
     def _checked(self, action: Any, state: State) -> Floats:
         """The actions as numbers [B, E]; raises `ValueError` for what is not in the action space."""
@@ -197,8 +219,13 @@ class Codec:
         array = array.reshape(shape)
         if np.isnan(array).any():
             raise ValueError(f"actions must not be NaN (got {action!r} in period {state.period})")
-        if self.action == "discrete" and not ((array >= 0) & (array < self._choices)).all():
-            raise ValueError(f"discrete actions must be at least 0 and below {self._choices.tolist()} (got {action!r})")
+        if (
+            self.action == "discrete"
+            and not ((array >= 0) & (array < self._choices) & (array == np.floor(array))).all()
+        ):
+            raise ValueError(
+                f"discrete actions must be whole numbers from 0 and below {self._choices.tolist()} (got {action!r})"
+            )
         return array
 
     def _quantity(self, action: Floats) -> Floats:
@@ -208,8 +235,7 @@ class Codec:
         share = np.clip(action, -1.0, 1.0)
         if self.decision == "levels":
             return low + (high - low) * (share + 1) / 2
-        mean = self.flow[self.arrays.target]
-        return mean + share * np.where(share > 0, high - mean, mean)
+        return self.mean + share * np.where(share > 0, high - self.mean, self.mean)
 
     def reward(self, cost: Floats) -> Floats:
         """Rewards [B] of the costs of a period [B]."""

@@ -34,8 +34,8 @@ from echelon.envs.errors import DemandError, nearest
 
 Floats = NDArray[np.float64]
 T = TypeVar("T", bound="Law")
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
 TAIL = 1e-16
 """Probability beyond the last value of a tabulated law."""
@@ -204,8 +204,8 @@ class DiscreteUniform(Law):
     """Whole numbers from `low` to `high`, both included, all equally likely."""
 
     law: Literal["discrete_uniform"] = "discrete_uniform"
-    low: Annotated[int, Field(ge=0)]
-    high: Annotated[int, Field(ge=0)]
+    low: Annotated[int, Field(ge=0, strict=True)]
+    high: Annotated[int, Field(ge=0, strict=True)]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -343,7 +343,7 @@ class Empirical(Law):
 
     law: Literal["empirical"] = "empirical"
     values: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
-    block: Annotated[int, Field(ge=1)] = 1
+    block: Annotated[int, Field(ge=1, strict=True)] = 1
 
     @model_validator(mode="after")
     def _block_fits(self) -> Self:

@@ -111,7 +111,7 @@ class Ledger:
     lost: Array
     """[B, C]"""
     stockout: Array
-    """[B, C] 1.0 where this period's demand was not met in full at once."""
+    """[B, C] 1.0 where customers wait at the end of the period, or sales were lost in it."""
 
     @cached_property
     def costs(self) -> dict[str, Array]:
@@ -200,7 +200,7 @@ def step(state: State, orders: Array, demand: Array) -> tuple[State, Ledger]:
         demand=demand,
         sold=sold,
         lost=lost,
-        stockout=(sold < demand) * xp.ones_like(demand),
+        stockout=(backorders + lost > 0) * xp.ones_like(demand),
     )
     on_hand, components = _receive(arrays, on_hand, components, pipeline[:, :, 0])
     pipeline = xp.concat((pipeline[:, :, 1:], xp.zeros_like(pipeline[:, :, :1])), 2)

@@ -48,7 +48,7 @@ class Node(_Frozen):
     """Per unit backordered at the end of a period, or per unit of sales lost in it."""
     allocation: Literal["proportional", "priority"] = "proportional"
     """How the node divides what it has among its receivers when it cannot ship all that they ask."""
-    priority: Annotated[int, Field(ge=0)] = 0
+    priority: Annotated[int, Field(ge=0, strict=True)] = 0
     """Rank as a receiver under the rule `priority`: lower is served first, ties in the order of the links."""
     initial_on_hand: Quantity = 0.0
 

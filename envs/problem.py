@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from echelon.envs.errors import ConfigError
 from echelon.envs.network import Network
 
 ReferenceKind = Literal["optimal", "lower_bound", "best_known"]
@@ -44,13 +45,13 @@ class Problem:
         for name in ("periods", "warm_up"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
-                raise ValueError(f"{name} must be a whole number (got {value!r})")
+                raise ConfigError([f"{name} must be a whole number (got {value!r})"])
         if not 0 < self.discount <= 1:
-            raise ValueError(f"discount must be above 0 and at most 1 (got {self.discount})")
+            raise ConfigError([f"discount must be above 0 and at most 1 (got {self.discount})"])
         if not 0 <= self.warm_up < self.periods:
-            raise ValueError(f"warm_up must be at least 0 and below periods = {self.periods} (got {self.warm_up})")
+            raise ConfigError([f"warm_up must be at least 0 and below periods = {self.periods} (got {self.warm_up})"])
         if self.discount < 1 and self.warm_up:
-            raise ValueError(f"warm_up must be 0 with a discount (got {self.warm_up})")
+            raise ConfigError([f"warm_up must be 0 with a discount (got {self.warm_up})"])
 
     @property
     def weights(self) -> np.ndarray:

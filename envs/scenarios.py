@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echelon.envs.demand import Law
+from echelon.envs.errors import ConfigError
 from echelon.envs.network import Network
 
 Floats = NDArray[np.float64]
@@ -56,7 +57,7 @@ def sample(
     """
     wanted = range(replications) if isinstance(replications, int) else replications
     if periods < 1 or len(wanted) < 1:
-        raise ValueError(f"periods and replications must be at least 1 (got {periods} and {len(wanted)})")
+        raise ConfigError([f"periods and replications must be at least 1 (got {periods} and {len(wanted)})"])
     keys = np.broadcast_to(stream_key(seed, stream), (len(wanted), 2))
     return Scenarios(sample_demand(network.laws, keys, wanted, periods))
 
@@ -64,7 +65,7 @@ def sample(
 def stream_key(seed: int, stream: str) -> NDArray[np.uint64]:
     """[2] the key of a named stream of a seed."""
     if seed < 0:
-        raise ValueError(f"seed must be at least 0 (got {seed})")
+        raise ConfigError([f"seed must be at least 0 (got {seed})"])
     sequence = np.random.SeedSequence((seed, zlib.crc32(stream.encode())))
     return sequence.generate_state(2, np.uint64).astype(np.uint64)
 

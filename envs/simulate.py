@@ -16,10 +16,13 @@ from echelon.envs.dynamics import LEDGER_AXES, Ledger, State, costs_of, initial_
 from echelon.envs.errors import PolicyError
 from echelon.envs.policy import OrderUpTo, Policy
 from echelon.envs.problem import Problem
-from echelon.envs.scenarios import Scenarios
+from echelon.envs.scenarios import Scenarios, sample
 
 Floats = NDArray[np.float64]
 Backend = Literal["compiled", "specification"]
+
+PART_BYTES = 256e6
+"""Memory for the demand of the replications that are simulated together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +87,23 @@ def simulate(
         _, totals = _kernel.rollout(state, policy, scenarios.demand, weights=problem.weights)
         return Outcome(problem, totals)
     return _run(problem, policy, scenarios, step=stepper(backend), state=state, trace=trace)
+
+
+def simulate_stream(
+    problem: Problem, policy: Policy, *, replications: int, seed: int, stream: str = "evaluation"
+) -> Outcome:
+    """Run a policy on the replications of a named stream, in parts of at most `PART_BYTES` of demand.
+
+    It gives what `simulate` gives on all of the scenarios at once, and the same scenarios to every
+    policy that is called with the same seed and stream.
+    """
+    size = max(1, int(PART_BYTES / (8 * problem.periods * len(problem.network.outlets))))
+    outcomes = []
+    for first in range(0, replications, size):
+        part = range(first, min(first + size, replications))
+        scenarios = sample(problem.network, periods=problem.periods, replications=part, seed=seed, stream=stream)
+        outcomes.append(simulate(problem, policy, scenarios).per_period)
+    return Outcome(problem, {name: np.concatenate([o[name] for o in outcomes]) for name in LEDGER_AXES})
 
 
 def stepper(backend: Backend) -> Callable[[State, Floats, Floats], tuple[State, Ledger]]:

@@ -105,9 +105,10 @@ class NetworkVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]
     ) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[Any], NDArray[Any], Arrays]:
         """One period in every copy."""
         observation, cost, ends = self._batch.step(actions)
-        info: Arrays = {"cost": cost}
+        every = np.ones(self.num_envs, dtype=bool)
+        info: Arrays = {"cost": cost, "_cost": every}
         if ends:
-            info |= {"final_obs": observation, "_final_obs": np.ones(self.num_envs, dtype=bool)}
+            info |= {"final_obs": observation, "_final_obs": every, "final_info": {"cost": cost}, "_final_info": every}
             observation = self._batch.reset()
         never = np.zeros(self.num_envs, dtype=bool)
         return observation, self.codec.reward(cost), never, np.full(self.num_envs, ends), info

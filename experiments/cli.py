@@ -88,6 +88,19 @@ def run(
 
 
 @app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A run folder")]) -> None:
+    """Make the plots and the report of a finished run again, and print its league table."""
+    from echelon.experiments.console import print_league
+    from echelon.experiments.plots import write_plots
+    from echelon.experiments.report import write_report
+
+    write_plots(folder)
+    path = write_report(folder)
+    print_league(folder)
+    print(f"\nReport: {path}")
+
+
+@app.command()
 def evaluate(
     problem: Annotated[str, typer.Argument(help="The id of a problem, such as echelon/LostSales-v0")],
     policy: Annotated[str, typer.Option(help="A baseline by name, or the folder of a trained policy")],

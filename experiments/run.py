@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import platform
@@ -17,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from echelon.baselines import make_plan, reference_of
+from echelon.baselines import BASELINES, make_plan, reference_of
 from echelon.envs.arrays import network_arrays
 from echelon.envs.dynamics import gather_sum
 from echelon.envs.errors import ConfigError
 from echelon.envs.policy import Policy
 from echelon.envs.problem import Problem, Reference
-from echelon.envs.scenarios import Scenarios, sample
-from echelon.envs.simulate import Outcome, simulate
+from echelon.envs.scenarios import sample
+from echelon.envs.simulate import Outcome, simulate, simulate_stream
 from echelon.envs.yaml_io import dump_yaml
 from echelon.experiments.config import Config, PolicyConfig, ProblemConfig
 from echelon.experiments.evaluate import Difference, compare, estimate, gap
@@ -32,6 +33,15 @@ from echelon.experiments.evaluate import Difference, compare, estimate, gap
 Row = dict[str, Any]
 
 TRACED_PERIODS = 60
+AGENT_CITATIONS = {
+    "ppo": "J. Schulman et al., Proximal policy optimization algorithms, arXiv:1707.06347, 2017",
+    "a2c": "V. Mnih et al., Asynchronous methods for deep reinforcement learning, ICML 2016",
+    "sac": "T. Haarnoja et al., Soft actor-critic, ICML 2018",
+    "td3": "S. Fujimoto, H. van Hoof and D. Meger, Addressing function approximation error, ICML 2018",
+    "dqn": "V. Mnih et al., Human-level control through deep reinforcement learning, Nature 518, 2015",
+}
+"""All as implemented in A. Raffin et al., Stable-Baselines3, JMLR 22(268), 2021."""
+
 CHECKPOINT = "policy.json"
 """A file that only a trained policy leaves in a run folder."""
 PACKAGES = ("numpy", "scipy", "numba", "gymnasium", "pandas", "torch", "stable-baselines3")
@@ -66,7 +76,7 @@ def run_experiment(config: Config, *, out: Path | None = None, progress: Progres
     """Run a config and write its folder; returns the folder.
 
     The folder holds `results.csv` (one row per policy and replication), `summary.csv`, `training.csv`,
-    `trace.csv`, `config.yaml` (resolved), `manifest.json`, checkpoints, TensorBoard logs, plots and
+    `trace.csv`, `config.yaml` (resolved), `networks/`, `manifest.json`, checkpoints, TensorBoard logs, plots and
     `report.html`. Raises `ConfigError` if the folder exists. A run that fails leaves its folder behind
     only if it holds results or a trained policy.
     """
@@ -132,17 +142,21 @@ def _run_problem(
     progress: Progress,
 ) -> dict[str, Any]:
     problem = section.problem
+    networks = folder / "networks"
+    networks.mkdir(exist_ok=True)
+    problem.network.to_yaml(networks / f"{name}.yaml")
     reference = reference_of(problem)
     competitors = [
         prepare(label, policy, problem, seed=config.seed, folder=folder / "learned" / name, progress=progress)
         for label, policy in section.policies.items()
     ]
-    scenarios = sample(problem.network, periods=problem.periods, replications=config.replications, seed=config.seed)
     progress.stage(f"{name}: evaluating", len(competitors))
     outcomes: dict[str, Outcome] = {}
     for done, competitor in enumerate(competitors):
-        outcomes[competitor.name] = simulate(problem, competitor.policy, scenarios)
-        rows["trace"] += _trace_rows(name, competitor, problem, scenarios)
+        outcomes[competitor.name] = simulate_stream(
+            problem, competitor.policy, replications=config.replications, seed=config.seed
+        )
+        rows["trace"] += _trace_rows(name, competitor, problem, config.seed)
         progress.advance(done + 1, competitor.name)
     differences = compare({label: outcome.cost for label, outcome in outcomes.items()}, confidence=config.confidence)
     for competitor in competitors:
@@ -162,7 +176,7 @@ def prepare(
     if policy.baseline is not None:
         progress.stage(f"{name}: planning", 1)
         options = dict(policy.options)
-        if policy.baseline in TUNED:
+        if "seed" in inspect.signature(BASELINES[policy.baseline]).parameters:
             options["seed"] = seed
         plan = make_plan(policy.baseline, problem, **options)
         progress.advance(1, policy.baseline)
@@ -170,10 +184,6 @@ def prepare(
         seconds = time.process_time() - started
         return Competitor(name, kind, plan.policy, plan.parameters, seconds, plan.citation)
     return _train(name, policy, problem, seed=seed, folder=folder, progress=progress)
-
-
-TUNED = ("base_stock", "echelon_base_stock", "capped_base_stock", "min_max")
-"""Baselines that are tuned by simulation, on scenarios of their own."""
 
 
 def _train(
@@ -196,8 +206,11 @@ def _train(
         on_progress=lambda steps, cost: progress.advance(steps, "" if np.isnan(cost) else f"cost {cost:.4g}"),
     )
     training.policy.save(folder / name)
+    settings = {"copies": training.copies, "settings": dict(training.settings)}
+    _write_json(folder / name / "training.json", settings)
     parameters = {"algorithm": policy.agent, "decision": training.policy.codec.decision, "steps": training.steps}
-    return Competitor(name, "learned", training.policy, parameters, training.seconds, "", training.curve)
+    citation = AGENT_CITATIONS[policy.agent]
+    return Competitor(name, "learned", training.policy, parameters, training.seconds, citation, training.curve)
 
 
 def summary_row(competitor: Competitor, outcome: Outcome, reference: Reference | None, confidence: float) -> Row:
@@ -239,10 +252,11 @@ def _result_rows(problem: str, policy: str, outcome: Outcome) -> list[Row]:
     ]
 
 
-def _trace_rows(name: str, competitor: Competitor, problem: Problem, scenarios: Scenarios) -> list[Row]:
+def _trace_rows(name: str, competitor: Competitor, problem: Problem, seed: int) -> list[Row]:
     """What each node held and ordered in the first replication, after the warm-up."""
     arrays = network_arrays(problem.network)
-    trace = simulate(problem, competitor.policy, scenarios[:1], trace=True).trace
+    scenarios = sample(problem.network, periods=problem.periods, replications=1, seed=seed)
+    trace = simulate(problem, competitor.policy, scenarios, trace=True).trace
     assert trace is not None
     of_outlets = arrays.outlet_column[:, None]
     by_node = {
@@ -308,7 +322,7 @@ def _manifest(config: Config, started: datetime) -> Row:
         "confidence": config.confidence,
         "started": started.isoformat(timespec="seconds"),
         "seconds": (datetime.now(UTC) - started).total_seconds(),
-        "command": " ".join(["echelon", *sys.argv[1:]]),
+        "command": ["echelon", *sys.argv[1:]],
     }
 
 

@@ -11,8 +11,7 @@ from echelon.baselines import BASELINES, reference_of
 from echelon.envs.catalogue import make_problem
 from echelon.envs.errors import ConfigError, nearest
 from echelon.envs.problem import Problem
-from echelon.envs.scenarios import sample
-from echelon.envs.simulate import simulate
+from echelon.envs.simulate import simulate_stream
 from echelon.envs.yaml_io import Document, validate_document
 from echelon.experiments.config import PolicyConfig
 from echelon.experiments.run import Competitor, Progress, prepare, summary_row
@@ -33,8 +32,8 @@ def evaluate_policy(
     """The record that `echelon evaluate` prints: the problem, the policy, its cost and its gap."""
     problem = make_problem(problem_id, **parameters)
     competitor = _competitor(policy, problem, options, seed)
-    scenarios = sample(problem.network, periods=problem.periods, replications=replications, seed=seed)
-    row = summary_row(competitor, simulate(problem, competitor.policy, scenarios), reference_of(problem), confidence)
+    outcome = simulate_stream(problem, competitor.policy, replications=replications, seed=seed)
+    row = summary_row(competitor, outcome, reference_of(problem), confidence)
     measured = {key: row[key] for key in KEYS}
     return {"problem": problem_id, "policy": policy, "parameters": json.loads(row["parameters"]), **measured}
 

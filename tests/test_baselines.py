@@ -148,7 +148,7 @@ def test_every_baseline_on_every_problem_gives_a_policy_that_runs_or_says_which_
     assert plan.policy(initial_state(problem.network, 3)).shape == (3, len(problem.network.links))
     outcome = simulate(problem, plan.policy, scenarios)
     assert np.isfinite(outcome.cost).all()
-    assert (outcome.cost > 0).all()
+    assert (outcome.cost >= 0).all()
 
 
 @pytest.mark.parametrize("stages", SINGLE.values(), ids=SINGLE)

@@ -228,7 +228,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         ["exp.yaml:7: problems.shop.parameters: unknown demand law 'poison'; did you mean 'poisson'?"],
     ),
     "a warm-up that outlasts the periods": (
-        edit(("lead_time: 1", "periods: 50")),
+        edit(("lead_time: 1", "periods: 50, warm_up: 100")),
         ["exp.yaml:7: problems.shop.parameters: warm_up must be at least 0 and below periods = 50 (got 100)"],
     ),
     "a network file that is not there": (

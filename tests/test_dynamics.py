@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -241,3 +242,16 @@ def test_the_specification_refuses_nothing_that_the_kernel_takes() -> None:
         following, ledger = step(state, orders, scenarios.demand[:, 0])
         np.testing.assert_array_equal(following.on_hand, orders)
         np.testing.assert_array_equal(ledger.backorders, [[1.0], [2.0]])
+
+
+def test_a_stream_in_parts_gives_what_one_batch_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    from echelon.envs.catalogue import make_problem
+    from echelon.envs.simulate import simulate_stream
+
+    problem = make_problem("echelon/OneWarehouse-v0", periods=40)
+    policy = order_up_to(problem.network, [18, 10, 10, 10])
+    scenarios = sample(problem.network, periods=40, replications=23, seed=4)
+    whole = simulate(problem, policy, scenarios).cost
+    np.testing.assert_array_equal(simulate_stream(problem, policy, replications=23, seed=4).cost, whole)
+    monkeypatch.setattr(sys.modules["echelon.envs.simulate"], "PART_BYTES", 8 * 40 * 3 * 5)
+    np.testing.assert_array_equal(simulate_stream(problem, policy, replications=23, seed=4).cost, whole)

@@ -290,7 +290,7 @@ def test_orders_are_not_rounded_on_a_network_of_continuous_units() -> None:
     env = make(("echelon/LostSales-v0", "orders", "continuous"), demand={"law": "gamma", "sd": 2.0})
     env.reset(seed=0)
     (limit,) = env.codec.order_limit
-    mean = env.codec.flow[0]
+    mean = env.codec.mean[0]
     for action, order in (
         (-1.0, 0.0),
         (-0.5, mean / 2),
