@@ -6,6 +6,7 @@ loading a checkpoint executes nothing that came with it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class LearnedPolicy:
         }
         weights = {name: value.contiguous() for name, value in self.actor.state_dict().items()}
         save_file(weights, target / (WEIGHTS + ".part"))
+        description["weights_sha256"] = _checksum(target / (WEIGHTS + ".part"))
         (target / (DESCRIPTION + ".part")).write_text(json.dumps(description, indent=2) + "\n")
         for name in (WEIGHTS, DESCRIPTION):
             os.replace(target / (name + ".part"), target / name)
@@ -102,11 +104,17 @@ class LearnedPolicy:
         architecture = dict(description["architecture"])
         architecture["activation_fn"] = ACTIVATIONS[architecture["activation_fn"]]
         actor = kind(codec.observation_space, codec.action_space, lambda _: 0.0, **architecture)
+        if _checksum(folder / WEIGHTS) != description["weights_sha256"]:
+            raise ConfigError([f"{folder / WEIGHTS}: the weights must be those that {DESCRIPTION} was written with"])
         weights = load_file(folder / WEIGHTS)
         if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
             raise ConfigError([f"{folder / WEIGHTS}: all weights must be finite"])
         actor.load_state_dict(weights)
         return cls(codec, actor, description["algorithm"])
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def architecture_of(actor: BasePolicy) -> dict[str, Any]:

@@ -28,6 +28,8 @@ TUNING_NODE_PERIODS = 2_000_000
 """Node-periods that one evaluation of a candidate simulates, unless the scenarios are given."""
 WORTH_ANOTHER_ROUND = 1e-3
 """Share of the cost that a search from wide steps to narrow ones must save for another one to follow."""
+MOST_EVALUATIONS = 4_000
+"""Candidates that one search simulates: the limit matters from some twenty links on."""
 MOST_PAIRS = 8
 """Levels up to which the search also shifts stock between any two of them."""
 
@@ -51,13 +53,15 @@ def tune(
     """The parameters whose policy costs least on the scenarios, from the best of several starts.
 
     Steps shrink from `step`, down to 1 on a network of whole units, where parameters stay whole.
-    No parameter goes below its `lowest`.
+    No parameter goes below its `lowest`. After `MOST_EVALUATIONS` candidates the best one so far stands.
     """
     whole = problem.network.whole_units
     bound = np.asarray(lowest, dtype=np.float64)
     known: dict[Levels, float] = {}
 
     def cost(levels: Levels) -> float:
+        if levels not in known and len(known) >= MOST_EVALUATIONS:
+            return np.inf
         if levels not in known:
             known[levels] = float(simulate(problem, build(levels), scenarios).cost.mean())
         return known[levels]

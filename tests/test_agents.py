@@ -232,7 +232,7 @@ def test_neighbouring_seeds_train_on_different_demand(monkeypatch: pytest.Monkey
 def test_a_checkpoint_holds_weights_and_text_and_nothing_that_runs(checkpoint: Path) -> None:
     assert sorted(file.name for file in checkpoint.iterdir()) == ["policy.json", "policy.safetensors"]
     description = json.loads((checkpoint / "policy.json").read_text(encoding="utf-8"))
-    assert [*description] == ["schema", "algorithm", "decision", "action", "architecture", "network"]
+    assert [*description] == ["schema", "algorithm", "decision", "action", "architecture", "network", "weights_sha256"]
     assert not any(
         b"pickle" in file.read_bytes() or b"PK\x03\x04" in file.read_bytes() for file in checkpoint.iterdir()
     )
