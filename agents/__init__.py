@@ -18,4 +18,5 @@ from echelon.agents.algorithms import ALGORITHMS as ALGORITHMS
 from echelon.agents.learned import LearnedPolicy as LearnedPolicy
 from echelon.agents.sb3 import Training as Training
 from echelon.agents.sb3 import train as train
+from echelon.agents.sb3 import unknown_settings as unknown_settings
 from echelon.agents.vec_env import NativeVecEnv as NativeVecEnv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -93,6 +94,12 @@ class Training:
     """Copies of the environment."""
 
 
+def unknown_settings(algorithm: str, settings: Mapping[str, Any]) -> list[str]:
+    """Settings that the algorithm does not take, each with the nearest one that it does."""
+    known = inspect.signature(ALGORITHMS[algorithm].__init__).parameters.keys() - {"self", "policy", "env", "seed"}
+    return [f"{key}: unknown key{nearest(key, known)}" for key in settings if key not in known]
+
+
 def default_decision(problem: Problem) -> Decision:
     """The orders themselves for a single location that loses sales, and echelon levels everywhere else.
 
@@ -167,7 +174,7 @@ def horizon_settings(problem: Problem, algorithm: type[BaseAlgorithm]) -> dict[s
     gamma = {"gamma": problem.discount if problem.discount < 1 else 1 - 1 / max(50.0, 10 * cover)}
     if not issubclass(algorithm, OnPolicyAlgorithm):
         return gamma
-    return {**gamma, "gae_lambda": 1 - 1 / max(20.0, 4 * cover), "n_steps": max(32, 2 * math.ceil(cover))}
+    return {**gamma, "gae_lambda": 1 - 1 / max(20.0, 4 * cover), "n_steps": 8 * math.ceil(max(32.0, 2 * cover) / 8)}
 
 
 def _training_env(problem: Problem, codec: Codec, copies: int) -> NativeVecEnv:

@@ -30,7 +30,10 @@ def min_max(
     scenarios: Scenarios | None = None,
     seed: int = 0,
 ) -> Plan:
-    """(s, S) levels [E] on the inventory position, tuned on `scenarios` unless both are given."""
+    """(s, S) levels [E] on the inventory position, tuned on `scenarios` unless both are given.
+
+    Without a fixed cost anywhere they are the tuned base-stock levels: it pays to order in every period.
+    """
     if (reorder is None) != (up_to is None):
         raise MethodError("reorder and up_to must be given together, or both left to be tuned")
     links = len(problem.network.links)
@@ -46,19 +49,26 @@ def min_max(
         codec = Codec(problem.network)
         lot = codec.economic_lot
         every_period = (base_stock if position == "installation" else echelon_base_stock)(problem, scenarios=common)
-        points = np.asarray(every_period.parameters["levels"])
-        shares = LOT_SHARES if lot.any() else ()
+        levels = every_period.parameters["levels"]
+        if not lot.any():
+            return _plan(problem, levels, levels, position)
+        points = np.asarray(levels)
         best = tune(
             problem,
             build,
-            starts=[[*points, *0 * lot], *([*points - codec.mean / 2, *share * lot] for share in shares)],
+            starts=[[*points, *0 * lot], *([*points - codec.mean / 2, *share * lot] for share in LOT_SHARES)],
             step=[*first_step(problem, spread), *np.maximum(lot / 8, codec.mean / 4)],
             lowest=[*-lowest_depth(codec), *np.zeros(links)],
             scenarios=common,
         )
         reorder, up_to = best[:links], [s + q for s, q in zip(best[:links], best[links:], strict=True)]
+    return _plan(problem, reorder, up_to, position)
+
+
+def _plan(problem: Problem, reorder: Sequence[float], up_to: Sequence[float], position: Position) -> Plan:
     policy = order_up_to(problem.network, up_to, reorder=reorder, position=position)
-    return Plan(policy, {"reorder": list(reorder), "up_to": list(up_to), "position": position}, citation=SCARF)
+    parameters = {"reorder": [float(s) for s in reorder], "up_to": [float(x) for x in up_to], "position": position}
+    return Plan(policy, parameters, citation=SCARF)
 
 
 LOT_SHARES = (0.25, 0.5, 0.75, 1.0)

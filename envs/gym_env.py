@@ -58,9 +58,15 @@ class NetworkEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
 
 def make_env(
-    problem_id: str, *, decision: Decision = "orders", action: ActionKind = "continuous", **parameters: Any
+    problem_id: str,
+    *,
+    decision: Decision = "orders",
+    action: ActionKind = "continuous",
+    render_mode: str | None = None,
+    **parameters: Any,
 ) -> NetworkEnv:
     """The environment of a catalogued problem."""
+    _refuse_to_render(render_mode)
     return NetworkEnv(make_problem(problem_id, **parameters), decision=decision, action=action)
 
 
@@ -70,7 +76,15 @@ def make_vector_env(
     num_envs: int = 1,
     decision: Decision = "orders",
     action: ActionKind = "continuous",
+    render_mode: str | None = None,
     **parameters: Any,
 ) -> NetworkVectorEnv:
     """The native vector environment of a catalogued problem."""
+    _refuse_to_render(render_mode)
     return NetworkVectorEnv(make_problem(problem_id, **parameters), num_envs, decision=decision, action=action)
+
+
+def _refuse_to_render(render_mode: str | None) -> None:
+    """Raise the `TypeError` that callers take for an environment without render modes."""
+    if render_mode is not None:
+        raise TypeError(f"the environments do not render: render_mode must be None (got {render_mode!r})")

@@ -122,7 +122,8 @@ def evaluate(
         print(json.dumps(record))
         return
     for key, value in record.items():
-        print(f"{key:15} {value}")
+        if value is not None:
+            print(f"{key:15} {value:.6g}" if isinstance(value, float) else f"{key:15} {value}")
 
 
 @importing.command()

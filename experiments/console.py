@@ -57,18 +57,19 @@ def print_league(folder: Path) -> None:
         table = Table(title=f"{result.name}: {note}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for column in ("policy", "cost", "gap %", "above the best", "CPU s"):
             table.add_column(column, justify="left" if column == "policy" else "right", no_wrap=column != "policy")
+        tied = any(policy.verdict == "not distinguishable" for policy in result.policies)
         for policy in result.policies:
-            table.add_row(*_cells(policy))
+            table.add_row(*_cells(policy, "lowest" if tied else "best"))
         console.print(table)
 
 
-def _cells(policy: PolicyResult) -> tuple[str, ...]:
+def _cells(policy: PolicyResult, leader: str) -> tuple[str, ...]:
     above = _number(policy.difference, policy.difference_half_width, 4)
     return (
         policy.name,
         _number(policy.mean, policy.half_width, 4),
         _number(policy.gap, policy.gap_half_width, 2),
-        {"best": "best", "not distinguishable": "\u2248 best"}.get(policy.verdict, above),
+        {"best": leader, "not distinguishable": "\u2248 lowest"}.get(policy.verdict, above),
         _number(policy.seconds, None, 1),
     )
 

@@ -88,7 +88,9 @@ def compare(costs: Mapping[str, Floats], *, confidence: float = 0.95) -> dict[st
             found[name] = Difference(Estimate(0.0, 0.0, joint, len(cost)), "best")
         else:
             verdict: Verdict = "worse" if name in worse else "not distinguishable"
-            found[name] = Difference(estimate(cost - costs[best], confidence=joint), verdict)
+            excess = cost - costs[best]
+            excess[np.abs(excess) <= negligible] = 0.0
+            found[name] = Difference(estimate(excess, confidence=joint), verdict)
     return found
 
 

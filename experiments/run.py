@@ -22,7 +22,7 @@ from echelon.baselines import BASELINES, make_plan, reference_of
 from echelon.envs.arrays import network_arrays
 from echelon.envs.dynamics import gather_sum
 from echelon.envs.errors import ConfigError
-from echelon.envs.policy import Policy
+from echelon.envs.policy import Policy, order_up_to
 from echelon.envs.problem import Problem, Reference
 from echelon.envs.scenarios import sample
 from echelon.envs.simulate import Outcome, simulate, simulate_stream
@@ -129,8 +129,24 @@ def default_folder(name: str) -> Path:
 
 def _require_extras(config: Config) -> None:
     """Fail before any work if an agent is asked for and cannot be trained."""
-    if any(policy.agent for section in config.problems.values() for policy in section.policies.values()):
-        import echelon.agents as _  # noqa: F401  (raises MissingExtraError)
+    found = []
+    for problem, section in config.problems.items():
+        for name, policy in section.policies.items():
+            if policy.agent is not None:
+                from echelon.agents import unknown_settings
+
+                place = f"problems.{problem}.policies.{name}.settings"
+                found += [f"{place}.{defect}" for defect in unknown_settings(policy.agent, policy.settings)]
+    if found:
+        raise ConfigError(found)
+
+
+def _compile(problem: Problem) -> None:
+    """Run the compiled code once, so that no policy's CPU time holds the compilation."""
+    policy = order_up_to(problem.network, [0.0] * len(problem.network.links))
+    scenarios = sample(problem.network, periods=problem.periods, replications=1, seed=0, stream="compilation")
+    simulate(problem, policy, scenarios)
+    simulate(problem, policy, scenarios, trace=True)
 
 
 def _run_problem(
@@ -146,6 +162,7 @@ def _run_problem(
     networks.mkdir(exist_ok=True)
     problem.network.to_yaml(networks / f"{name}.yaml")
     reference = reference_of(problem)
+    _compile(problem)
     competitors = [
         prepare(label, policy, problem, seed=config.seed, folder=folder / "learned" / name, progress=progress)
         for label, policy in section.policies.items()

@@ -436,3 +436,24 @@ def test_ppo_learns_the_optimal_policy_of_a_single_location() -> None:
     assert training.curve[0]["cost"] > 1.2 * reference.value
     assert 0.98 * reference.value < cost < 1.05 * reference.value
     assert training.seconds < 30
+
+
+def test_the_usual_helper_of_stable_baselines3_makes_the_environment() -> None:
+    from stable_baselines3.common.env_util import make_vec_env
+
+    env = make_vec_env("echelon:echelon/LostSales-v0", n_envs=2, seed=0)
+    assert np.asarray(env.reset()).shape == (2, 5)
+
+
+def test_a_setting_that_the_algorithm_does_not_take_is_named_before_any_work(tmp_path: Path) -> None:
+    from echelon.experiments.config import load_config
+    from echelon.experiments.run import run_experiment
+
+    path = tmp_path / "exp.yaml"
+    path.write_text(
+        "name: x\nproblems:\n  shop:\n    id: echelon/LostSales-v0\n"
+        "    policies: {PPO: {agent: ppo, settings: {gama: 0.9}}}\n"
+    )
+    with pytest.raises(ConfigError, match=r"problems\.shop\.policies\.PPO\.settings\.gama: .*did you mean 'gamma'\?"):
+        run_experiment(load_config(path), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

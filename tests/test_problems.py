@@ -185,7 +185,8 @@ def test_an_endless_backlog_is_clipped_to_the_bounds_of_the_observation() -> Non
 @every_variant
 def test_the_vector_environment_equals_single_ones_across_episodes(variant: Variant) -> None:
     problem_id, decision, action = variant
-    copies, parameters = 3, {"periods": 6, "warm_up": 0}
+    copies: int = 3
+    parameters: dict[str, Any] = {"periods": 6, "warm_up": 0}
     vector = make_vector_env(problem_id, num_envs=copies, decision=decision, action=action, **parameters)
     singles = [make(variant, **parameters) for _ in range(copies)]
     first, _ = vector.reset(seed=40)

@@ -323,7 +323,6 @@ def test_a_baseline_that_cannot_be_planned_leaves_no_folder(
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("learning_rte=3e-4", "ppo cannot be set up: .*'learning_rte'"),
         ("learning_rate=fast", "ppo cannot be set up: .*fast"),
         ("batch_size=1", "ppo cannot be set up: .*batch_size"),
         ("policy_kwargs=null", "ppo cannot be set up"),
