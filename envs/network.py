@@ -94,11 +94,6 @@ class Network(_Frozen):
         return self
 
     @classmethod
-    def build(cls, *, nodes: list[Node], links: list[Link], name: str = "network", **extra: str) -> Network:
-        """A network from nodes and links, with `NetworkError` instead of pydantic's own error."""
-        return cls.from_dict({"name": name, "nodes": nodes, "links": links, **extra})
-
-    @classmethod
     def from_dict(cls, data: object) -> Network:
         """A network from plain data, such as the content of a YAML file. Raises `NetworkError`."""
         try:

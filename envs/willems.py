@@ -83,14 +83,14 @@ def load_willems(
         raise NetworkError(f"holding_rate must be at least 0 and finite (got {holding_rate!r})")
     stages = _read_stages(Path(folder), chain, verify)
     holding_cost = {name: holding_rate * cost for name, cost in _cumulative_costs(stages).items()}
-    network = Network.build(
-        name=f"willems_{chain:02d}",
-        description=f"Chain {chain} of {CITATION}.",
-        units="continuous",
-        nodes=[_node(stage, holding_cost[stage.name]) for stage in stages.values()],
-        links=[link for stage in stages.values() for link in _links(stage, holding_cost, rounding)],
-    )
-    return network.with_running_stock()
+    data = {
+        "name": f"willems_{chain:02d}",
+        "description": f"Chain {chain} of {CITATION}.",
+        "units": "continuous",
+        "nodes": [_node(stage, holding_cost[stage.name]) for stage in stages.values()],
+        "links": [link for stage in stages.values() for link in _links(stage, holding_cost, rounding)],
+    }
+    return Network.from_dict(data).with_running_stock()
 
 
 def _read_stages(folder: Path, chain: int, verify: bool) -> dict[str, _Stage]:
