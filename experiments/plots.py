@@ -98,7 +98,7 @@ def draw_cost(result: Result, policy_looks: Looks) -> Figure:
     """Mean cost of every policy with its interval, and the reference as a line."""
     figure, axes = _rows(result.policies, cost_label(result, "mean cost"))
     for row, policy in enumerate(result.policies):
-        gap = "" if policy.gap is None else f" · {policy.gap:+.1f} %".replace("-", "\N{MINUS SIGN}")
+        gap = "" if policy.gap is None else f" · {policy.gap:+.2f} %".replace("-", "\N{MINUS SIGN}")
         _name_row(axes, row, policy, note=with_half_width(policy.mean, policy.half_width) + gap)
         _interval(axes, row, policy.mean, policy.half_width, look=policy_looks[policy.name], end=cost_end(result))
     axes.margins(x=0.08)

@@ -499,7 +499,7 @@ def test_a_figure_shows_names_as_they_are_and_labels_its_axes(folder: Path) -> N
     texts = [text.get_text() for text in drawn["cost"].axes[0].texts]
     assert "PPO" in texts
     assert f"{EVIL[:29]}…" in texts
-    assert "4.804 ± 0.012 · +1.6 %" in texts
+    assert "4.804 ± 0.012 · +1.60 %" in texts
     assert drawn["cost"].axes[0].get_xlabel() == "mean cost (money per period)"
     assert drawn["training"].axes[0].get_xlabel() == "training (environment steps)"
     assert drawn["path-1-PPO"].axes[-1].get_xlabel() == "period"
