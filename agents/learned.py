@@ -22,9 +22,9 @@ from stable_baselines3.common.policies import BasePolicy
 
 from echelon.agents.algorithms import ALGORITHMS
 from echelon.envs.codec import Codec
-from echelon.envs.dynamics import State
 from echelon.envs.errors import ConfigError, MethodError
 from echelon.envs.network import Network
+from echelon.envs.state import State
 
 SCHEMA = 1
 """Version of the checkpoint's layout."""

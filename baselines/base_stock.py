@@ -15,8 +15,8 @@ import numpy as np
 from echelon.baselines.plan import Plan
 from echelon.baselines.search import first_step, lead_time_moments, safety_factor, tune, tuning_scenarios
 from echelon.envs.arrays import network_arrays
+from echelon.envs.batched import cascade_sum, gather_sum
 from echelon.envs.codec import Codec
-from echelon.envs.dynamics import cascade_sum, gather_sum
 from echelon.envs.errors import MethodError
 from echelon.envs.policy import OrderUpTo, Position, order_up_to
 from echelon.envs.problem import Problem
@@ -62,8 +62,8 @@ def capped_base_stock(
         common = scenarios or tuning_scenarios(problem, seed=seed)
         uncapped = base_stock(problem, scenarios=common).parameters["levels"]
         codec = Codec(problem.network)
-        step = [*first_step(problem, lead_time_moments(problem)[1]), *codec.mean / 4]
-        tight, loose = [*uncapped, *1.2 * codec.mean], [*uncapped, *codec.order_limit]
+        step = [*first_step(problem, lead_time_moments(problem)[1]), *codec.need / 4]
+        tight, loose = [*uncapped, *1.2 * codec.need], [*uncapped, *codec.order_limit]
         lowest = [0.0] * (2 * links)
         best = tune(problem, build, starts=[tight, loose], step=step, lowest=lowest, scenarios=common)
     parameters = {"levels": list(best[:links]), "caps": list(best[links:])}
@@ -95,11 +95,14 @@ def _installation_levels(problem: Problem, echelon_levels: Sequence[float]) -> l
     """[E] what each echelon level leaves for the link's own target, after the echelons of the links out of it."""
     arrays = network_arrays(problem.network)
     own = np.asarray(echelon_levels, dtype=np.float64)
-    return [float(x) for x in own - gather_sum(own[None], arrays.out_links)[0, arrays.target]]
+    below = gather_sum(own[None], arrays.out_pools)[0, arrays.target]
+    return [float(x) for x in own - below * arrays.quantity]
 
 
 def starting_levels(problem: Problem) -> tuple[Any, Any]:
     """Echelon levels [E] by the normal approximation of lead-time demand, and the standard deviations behind them."""
     mean, spread = lead_time_moments(problem)
-    total = cascade_sum(np.stack([mean + safety_factor(problem) * spread, spread**2]), network_arrays(problem.network))
+    arrays = network_arrays(problem.network)
+    levels = (mean + safety_factor(problem) * spread) * ~arrays.is_lateral
+    total = cascade_sum(np.stack([levels, spread**2]), arrays)
     return total[0], np.sqrt(total[1])

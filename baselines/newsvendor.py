@@ -13,6 +13,7 @@ from echelon.baselines.lead_time_demand import LeadTimeDemand, lead_time_demand
 from echelon.baselines.plan import Plan
 from echelon.envs.demand import Law, Normal
 from echelon.envs.errors import MethodError
+from echelon.envs.network_rules import beyond_classic
 from echelon.envs.policy import order_up_to
 from echelon.envs.problem import Problem
 
@@ -100,10 +101,9 @@ def newsvendor_plan(problem: Problem) -> Plan:
     if len(problem.network.nodes) > 1:
         raise MethodError(f"newsvendor needs a single location (got {len(problem.network.nodes)} nodes)")
     require_average_backorder_cost(problem, "newsvendor")
-    best = newsvendor(
-        demand=law, holding_cost=node.holding_cost, stockout_cost=node.stockout_cost, lead_time=link.lead_time
-    )
-    per_unit = link.unit_cost + link.transit_holding_cost * link.lead_time
+    periods = link.mean_lead_time
+    best = newsvendor(demand=law, holding_cost=node.holding_cost, stockout_cost=node.stockout_cost, lead_time=periods)
+    per_unit = link.unit_cost + link.transit_holding_cost * periods
     return Plan(
         order_up_to(problem.network, [best.level]),
         {"levels": [best.level]},
@@ -128,6 +128,9 @@ def require_average_backorder_cost(problem: Problem, method: str) -> None:
     for rule, is_broken in broken.items():
         if is_broken:
             raise MethodError(f"{method} needs {rule}")
+    beyond = beyond_classic(network)
+    if beyond:
+        raise MethodError(f"{method} needs a network without {beyond[0]}")
 
 
 LEAST_NORMAL_RATIO = 4.0

@@ -56,8 +56,8 @@ def min_max(
         best = tune(
             problem,
             build,
-            starts=[[*points, *0 * lot], *([*points - codec.mean / 2, *share * lot] for share in LOT_SHARES)],
-            step=[*first_step(problem, spread), *np.maximum(lot / 8, codec.mean / 4)],
+            starts=[[*points, *0 * lot], *([*points - codec.need / 2, *share * lot] for share in LOT_SHARES)],
+            step=[*first_step(problem, spread), *np.maximum(lot / 8, codec.need / 4)],
             lowest=[*-lowest_depth(codec), *np.zeros(links)],
             scenarios=common,
         )
@@ -77,4 +77,4 @@ LOT_SHARES = (0.25, 0.5, 0.75, 1.0)
 
 def lowest_depth(codec: Codec) -> np.ndarray:
     """[E] how far below 0 a reorder point may lie: with a dear order and a cheap shortage it pays to run short."""
-    return np.asarray(np.where(codec.economic_lot > 0, np.ceil(2 * codec.economic_lot + codec.mean), 0.0))
+    return np.asarray(np.where(codec.economic_lot > 0, np.ceil(2 * codec.economic_lot + codec.need), 0.0))

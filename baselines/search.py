@@ -118,17 +118,18 @@ def _within(levels: Floats, bound: Floats) -> Levels:
 def lead_time_moments(problem: Problem) -> tuple[Floats, Floats]:
     """Mean and standard deviation [E] of the demand that each link's target must cover on its own.
 
-    That is the demand of the link's lead time, and of one period more at an outlet.
+    That is the demand of the link's lead time, order delay and processing time, and of one period more
+    at an outlet.
     """
     codec, arrays = Codec(problem.network), network_arrays(problem.network)
     outlet = np.isin(arrays.target, arrays.outlet)
-    cover = arrays.lead_time + outlet
-    return codec.mean * cover, codec.sd * np.sqrt(cover)
+    cover = arrays.lead_time + arrays.order_delay + arrays.processing_time[arrays.target] + outlet
+    return codec.need * cover, codec.sd * np.sqrt(cover)
 
 
 def first_step(problem: Problem, spread: Floats) -> Floats:
     """[E] a step for levels: half a standard deviation, and at least a quarter of a period's mean demand."""
-    mean = Codec(problem.network).mean
+    mean = Codec(problem.network).need
     return np.asarray(np.maximum(np.maximum(spread / 2, mean / 4), 1e-3 * mean.max()))
 
 

@@ -107,10 +107,10 @@ def clark_scarf_plan(problem: Problem) -> Plan:
     local = [*(node.holding_cost for node in nodes), 0.0]
     echelon = [own - above for own, above in pairwise(local)]
     law, stockout = problem.network.laws[0], nodes[0].stockout_cost
-    lead_times = [link.lead_time for link in links]
+    lead_times = [link.mean_lead_time for link in links]
     best = clark_scarf(echelon_holding_cost=echelon, lead_time=lead_times, stockout_cost=stockout, demand=law)
     in_transit = sum(
-        link.lead_time * (link.transit_holding_cost - above) + link.unit_cost
+        link.mean_lead_time * (link.transit_holding_cost - above) + link.unit_cost
         for link, above in zip(links, local[1:], strict=True)
     )
     by_link = dict(zip(links, best.echelon_base_stock, strict=True))

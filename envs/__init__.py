@@ -3,8 +3,6 @@
 from echelon.envs.catalogue import PROBLEMS as PROBLEMS
 from echelon.envs.catalogue import make_problem as make_problem
 from echelon.envs.codec import Codec as Codec
-from echelon.envs.dynamics import Ledger as Ledger
-from echelon.envs.dynamics import State as State
 from echelon.envs.dynamics import initial_state as initial_state
 from echelon.envs.dynamics import step as step
 from echelon.envs.errors import EchelonError as EchelonError
@@ -20,3 +18,6 @@ from echelon.envs.scenarios import sample as sample
 from echelon.envs.simulate import Outcome as Outcome
 from echelon.envs.simulate import simulate as simulate
 from echelon.envs.simulate import simulate_stream as simulate_stream
+from echelon.envs.state import Draw as Draw
+from echelon.envs.state import Ledger as Ledger
+from echelon.envs.state import State as State

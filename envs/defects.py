@@ -19,6 +19,8 @@ LONGEST_VALUE = 60
 
 _Context = Mapping[str, Any]
 _KINDS = {"Path": "a path", "Sequence": "a list", "Mapping": "a mapping of keys to values"}
+_MAPPING = "must be a mapping of keys to values"
+_SCALAR = ("must be a whole number", "must be a number", "must be text", "must be true or false")
 _MUST: dict[str, Callable[[_Context], str]] = {
     "missing": lambda _: "is required",
     "greater_than": lambda c: f"must be greater than {_number(c['gt'])}",
@@ -33,7 +35,7 @@ _MUST: dict[str, Callable[[_Context], str]] = {
     **dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type"), lambda _: "must be a list"),
     **dict.fromkeys(
         ("model_type", "model_attributes_type", "dict_type", "mapping_type"),
-        lambda _: "must be a mapping of keys to values",
+        lambda _: _MAPPING,
     ),
     "sequence_str": lambda _: "must be a list",
     "is_instance_of": lambda c: f"must be {_KINDS.get(c['class'], c['class'])}",
@@ -72,6 +74,7 @@ def describe_all(error: ValidationError, model: type[BaseModel]) -> list[tuple[P
     listed: list[tuple[Path, str]] = []
     musts: dict[Path, dict[str, None]] = {}
     last_got: dict[Path, str] = {}
+    values: dict[Path, Any] = {}
     for defect in error.errors():
         if defect["type"] == "too_short" and len(defect["input"]) >= defect["ctx"]["min_length"]:
             continue
@@ -81,7 +84,22 @@ def describe_all(error: ValidationError, model: type[BaseModel]) -> list[tuple[P
         for path, must, got in _found(defect, model):
             musts.setdefault(path, {})[must] = None
             last_got[path] = got
+            values[path] = defect["input"]
+    musts = {path: _apt(said, values[path], any(_below(p, path) for p in musts)) for path, said in musts.items()}
+    musts = {path: said for path, said in musts.items() if said}
     return listed + [(path, _joined(path, ", or ".join(said) + last_got[path])) for path, said in musts.items()]
+
+
+def _apt(said: dict[str, None], value: object, broken_inside: bool) -> dict[str, None]:
+    """Of what the members of a union say, that of the members that the value may have been meant for."""
+    if isinstance(value, Mapping) and broken_inside:
+        return {must: None for must in said if must not in _SCALAR}
+    apt = [must for must in said if must != _MAPPING or len(said) == 1]
+    return dict.fromkeys(sorted(apt, key=lambda must: "did you mean" in must))
+
+
+def _below(path: Path, above: Path) -> bool:
+    return len(path) > len(above) and path[: len(above)] == above
 
 
 def dotted(path: Path) -> str:

@@ -2,319 +2,363 @@
 
 A period, in order:
 
-1. **Arrivals.** Shipments due now reach their target. A node with several components makes as many
-   units as it has matching sets; the rest of the components wait.
-2. **Review.** The policy sees the `State` and orders on every link.
-3. **Fulfilment**, upstream first. Each node ships what it can of what is owed on its outgoing links,
-   by its allocation rule. A lead time of 0 arrives at once. The outside source ships in full. What
-   an internal source cannot ship stays owed, or is dropped, by the rule of the link.
+1. **Arrivals.** Shipments due now reach their target; the usable share of them joins the components
+   that wait there. What has been processed enters stock. Each node makes as many units as it has
+   matching sets of components, within its capacity and its resources; the other components wait.
+2. **Review.** The policy sees the `State` and orders on every link. The link's bounds round the order.
+3. **Fulfilment**, upstream first. What reaches the source, after the order delay, is added to what it
+   owes. Each node ships what it can on its outgoing links, by its allocation rule. A lead time of 0
+   arrives at once. The outside source ships in full. Capacities and disruptions limit all of them.
+   What cannot be shipped stays owed, or is dropped, by the rule of the link. Lateral links come last
+   and share what stock is left.
 4. **Demand** is realised. Customers who wait are served first, then the new demand; what is short
    waits or is lost, by the rule of the node.
 5. **Costs** are charged on the stock and the shortage at the end of the period.
+6. **Ageing.** Perishable stock has a period less to live; what has none left is scrapped.
 
 `step` starts at the review (2) and ends with the arrivals of the next period (1), so that a `State`
 always is what a policy may see. An order placed in period t with lead time L can serve the demand of
 period t + L.
 
-Everything is batched: B replications, N nodes, E links, C outlets, L slots of a pipeline. The code
-runs on NumPy arrays and on torch tensors alike and is differentiable on the latter. It uses
-elementwise operations and gathers only, each sum in a fixed order, so that results do not depend on
-the processor or on the batch.
+Everything is batched: B replications, N nodes, E links, C outlets, L slots of a pipeline, D of the
+requests, P of the processing, A ages, Q periods of a queue. The code runs on NumPy arrays and on
+torch tensors alike and is differentiable on the latter. It uses elementwise operations and gathers
+only, each sum in a fixed order, so that results do not depend on the processor or on the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from echelon.envs.arrays import Array, NetworkArrays, Wave, namespace, network_arrays
+from echelon.envs import allocation
+from echelon.envs.arrays import Array, NetworkArrays, namespace, network_arrays
+from echelon.envs.batched import gather_sum, pad, sum_columns
 from echelon.envs.network import Network
+from echelon.envs.state import STOCKS, Draw, Ledger, State, on_backend
+
+LOT_TOLERANCE = 1e-9
+"""The part of a lot that an order may exceed a multiple of the lot size by rounding."""
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """All that is known at review, in units, after the arrivals of the period."""
+class _Stock:
+    """What moves inside a period."""
 
-    network: Network
-    arrays: NetworkArrays
-    period: int
-    """The period that begins now; the first is 0."""
     on_hand: Array
-    """[B, N] stock that can be shipped or sold."""
-    backorders: Array
-    """[B, C] customers' demand of earlier periods that waits."""
+    """[B, N]"""
     components: Array
-    """[B, E] units that reached the target and wait there for the other components."""
-    owed: Array
-    """[B, E] ordered in earlier periods and not yet shipped."""
-    pipeline: Array
-    """[B, E, L] in transit; slot l arrives in l + 1 periods."""
-
-    @property
-    def batch(self) -> int:
-        """B, the number of replications."""
-        return int(self.on_hand.shape[0])
-
-    @cached_property
-    def in_transit(self) -> Array:
-        """[B, E] units in the pipeline of each link."""
-        return sum_columns(self.pipeline)
-
-    @cached_property
-    def on_order(self) -> Array:
-        """[B, E] components that wait, units in transit and units owed: ordered and not yet in stock."""
-        return self.components + self.in_transit + self.owed
-
-    @cached_property
-    def inventory_level(self) -> Array:
-        """[B, N] on hand less what is owed to customers and on outgoing links."""
-        customers = gather_sum(self.backorders, self.arrays.outlet_column[:, None])
-        return self.on_hand - customers - gather_sum(self.owed, self.arrays.out_links)
-
-    @cached_property
-    def inventory_position(self) -> Array:
-        """[B, E] installation inventory position of each link's target: its inventory level plus on order."""
-        return self.inventory_level[:, self.arrays.target] + self.on_order
-
-    @cached_property
-    def echelon_inventory_position(self) -> Array:
-        """[B, E] inventory position of the link's target plus the echelon positions of all links out of it."""
-        return cascade_sum(self.inventory_position, self.arrays)
-
-
-@dataclass(frozen=True, eq=False)
-class Ledger:
-    """What one period moved, in units, and from that what it cost, in money."""
-
-    arrays: NetworkArrays
-    on_hand: Array
-    """[B, N] at the end of the period."""
-    backorders: Array
-    """[B, C] at the end of the period."""
-    in_transit: Array
-    """[B, E] at the end of the period, the components that wait at the target included."""
-    ordered: Array
     """[B, E]"""
-    placed: Array
-    """[B, E] number of orders: 1.0 where the order is positive."""
-    shipped: Array
-    """[B, E]"""
-    dropped: Array
-    """[B, E] asked of an internal source, not shipped and not owed."""
-    demand: Array
-    """[B, C] of this period."""
-    sold: Array
-    """[B, C] of this period's demand, met at once."""
-    lost: Array
-    """[B, C]"""
-    stockout: Array
-    """[B, C] 1.0 where customers wait at the end of the period, or sales were lost in it."""
-
-    @cached_property
-    def costs(self) -> dict[str, Array]:
-        """The cost of the period by kind: arrays [B, N], [B, E] or [B, C]."""
-        return costs_of({name: getattr(self, name) for name in LEDGER_AXES}, self.arrays)
-
-    @cached_property
-    def cost(self) -> Array:
-        """[B] the cost of the period, all kinds together."""
-        total = 0.0
-        for part in self.costs.values():
-            total = total + sum_columns(part)
-        return total
-
-
-LEDGER_AXES = dict(zip((field.name for field in fields(Ledger) if field.name != "arrays"), "NCEEEEECCCC", strict=True))
-"""The letter of the last axis of every quantity in the ledger."""
-
-
-def costs_of(quantities: Mapping[str, Array], arrays: NetworkArrays) -> dict[str, Array]:
-    """Cost by kind of the quantities of a ledger, or of any weighted sum of ledgers. Last axes N, E or C."""
-    return {
-        "holding": quantities["on_hand"] * arrays.holding_cost,
-        "transit_holding": quantities["in_transit"] * arrays.transit_holding_cost,
-        "stockout": (quantities["backorders"] + quantities["lost"]) * arrays.stockout_cost,
-        "purchase": quantities["shipped"] * arrays.unit_cost,
-        "fixed": quantities["placed"] * arrays.fixed_cost,
-    }
+    in_process: Array
+    """[B, N, P]"""
+    made: Array
+    """[B, N] in this period, for the capacities."""
+    produced: Array
+    """[B, N] since the review."""
+    spoiled: Array
+    """[B, E] since the review."""
 
 
 def initial_state(network: Network, batch: int, *, like: Array | None = None) -> State:
     """The state at the start of period 0, for `batch` replications, on the backend of `like`."""
     arrays = network_arrays(network)
+    nodes, links = len(network.nodes), len(network.links)
     per_slot = np.array([link.initial_in_transit for link in network.links], dtype=np.float64)
-    later = per_slot[:, None] * (np.arange(1, arrays.slots + 1) < arrays.lead_time[:, None])
-    now = per_slot * (arrays.lead_time > 0)
-    stock = np.array([[node.initial_on_hand for node in network.nodes]], dtype=np.float64)
-    on_hand, components = _receive(arrays, stock, np.zeros((1, len(per_slot))), now[None])
-    state = State(
+    later = per_slot[:, None] * (np.arange(1, arrays.slots + 1) < arrays.shortest[:, None])
+    now = per_slot * (arrays.shortest > 0)
+    start = np.array([[node.initial_on_hand for node in network.nodes]], dtype=np.float64)
+    up = np.ones((1, nodes))
+    stock = _Stock(
+        on_hand=start,
+        components=np.zeros((1, links)),
+        in_process=np.zeros((1, nodes, arrays.process_slots)),
+        made=np.zeros((1, nodes)),
+        produced=np.zeros((1, nodes)),
+        spoiled=np.zeros((1, links)),
+    )
+    stock = _make(arrays, _receive(arrays, stock, now[None], Draw(demand=np.zeros((1, 0)))), up)
+    row = State(
         network=network,
         arrays=arrays,
         period=0,
-        on_hand=np.tile(on_hand, (batch, 1)),
-        backorders=np.zeros((batch, len(arrays.outlet))),
-        components=np.tile(components, (batch, 1)),
-        owed=np.zeros((batch, len(per_slot))),
-        pipeline=np.tile(later, (batch, 1, 1)),
+        on_hand=stock.on_hand,
+        backorders=np.zeros((1, len(arrays.outlet))),
+        components=stock.components,
+        owed=np.zeros((1, links)),
+        pipeline=later[None],
+        requests=np.zeros((1, links, arrays.delays)),
+        in_process=stock.in_process,
+        ages=stock.on_hand[:, :, None] * arrays.fresh,
+        queue=np.zeros((1, links, arrays.queue)),
+        made=stock.made,
+        node_up=up,
+        link_up=np.ones((1, links)),
     )
+    copies: dict[str, Any] = {name: np.repeat(getattr(row, name), batch, axis=0) for name in STOCKS}
+    state = replace(row, **copies)
     return state if like is None else on_backend(state, like)
 
 
-def on_backend(state: State, like: Array) -> State:
-    """The state as arrays of the kind, dtype and device of `like`."""
-    arrays = state.arrays.to(like)
-    if isinstance(like, np.ndarray):
-        return replace(state, arrays=arrays)
-    xp = namespace(like)
-    names = ("on_hand", "backorders", "components", "owed", "pipeline")
-    moved = {name: xp.asarray(getattr(state, name), dtype=like.dtype, device=like.device) for name in names}
-    return replace(state, arrays=arrays, **moved)
-
-
-def step(state: State, orders: Array, demand: Array) -> tuple[State, Ledger]:
-    """One period: the state at this review, orders [B, E] and demand [B, C] give the next state and the ledger.
+def step(state: State, orders: Array, draw: Draw) -> tuple[State, Ledger]:
+    """One period: the state at this review, orders [B, E] and the draw give the next state and the ledger.
 
     Orders must be finite and not negative, and whole on a network of whole units (`simulate` checks).
     """
     arrays = state.arrays
-    asked = state.owed + orders
-    on_hand, components, shipped = _fulfil(state, asked)
+    xp = namespace(state.on_hand)
+    ordered = accepted_orders(arrays, orders)
+    request, requests = _communicate(arrays, state.requests, ordered)
+    asked = state.owed + request
+    stock, shipped = _fulfil(state, asked, request, draw)
+    pipeline = state.pipeline + _enters(arrays, draw) * shipped[:, :, None]
     unshipped = asked - shipped
     owed = unshipped * arrays.keeps_backlog
-    pipeline = state.pipeline + arrays.enters_slot * shipped[:, :, None]
 
-    on_hand, backorders, sold, lost = _meet_demand(arrays, on_hand, state.backorders, demand)
-    xp = namespace(pipeline)
-    ledger = Ledger(
-        arrays=arrays,
-        on_hand=on_hand,
-        backorders=backorders,
-        in_transit=components + sum_columns(pipeline),
-        ordered=orders,
-        placed=(orders > 0) * xp.ones_like(orders),
-        shipped=shipped,
-        dropped=unshipped - owed,
-        demand=demand,
-        sold=sold,
-        lost=lost,
-        stockout=(backorders + lost > 0) * xp.ones_like(demand),
-    )
-    on_hand, components = _receive(arrays, on_hand, components, pipeline[:, :, 0])
-    pipeline = xp.concat((pipeline[:, :, 1:], xp.zeros_like(pipeline[:, :, :1])), 2)
+    on_hand, backorders, sold, served, lost = _meet_demand(state, stock.on_hand, draw)
+    ages, scrapped = _age(state, on_hand, stock)
+    quantities = {
+        "on_hand": on_hand,
+        "in_process": sum_columns(stock.in_process) if arrays.process_slots else xp.zeros_like(on_hand),
+        "scrapped": scrapped,
+        "backorders": backorders,
+        "in_transit": stock.components + sum_columns(pipeline),
+        "ordered": ordered,
+        "placed": (ordered > 0) * xp.ones_like(ordered),
+        "shipped": shipped,
+        "dropped": unshipped - owed,
+        "demand": draw.demand,
+        "sold": sold,
+        "delivered": served + sold,
+        "lost": lost,
+        "stockout": (backorders + lost > 0) * xp.ones_like(sold),
+    }
+    node_up = state.node_up if draw.node_up is None else draw.node_up
+    stock = _arrive(arrays, replace(stock, on_hand=on_hand - scrapped), pipeline[:, :, 0], draw, node_up)
     following = replace(
         state,
         period=state.period + 1,
-        on_hand=on_hand,
+        on_hand=stock.on_hand,
         backorders=backorders,
-        components=components,
+        components=stock.components,
         owed=owed,
-        pipeline=pipeline,
+        pipeline=_shift(pipeline),
+        requests=requests,
+        in_process=stock.in_process,
+        ages=ages + _entered(arrays, stock.on_hand - (on_hand - scrapped)),
+        queue=_remember(state, request, shipped),
+        made=stock.made,
+        node_up=node_up,
+        link_up=state.link_up if draw.link_up is None else draw.link_up,
     )
-    return following, ledger
+    return following, Ledger(arrays=arrays, made=stock.produced, spoiled=stock.spoiled, **quantities)
 
 
-def _fulfil(state: State, asked: Array) -> tuple[Array, Array, Array]:
-    """Step 3: stock on hand [B, N], components that wait [B, E] and shipments [B, E]."""
+def accepted_orders(arrays: NetworkArrays, orders: Array) -> Array:
+    """Orders [B, E] within the bounds of the links: raised to the smallest order and to full lots, then cut."""
+    if not arrays.bounded_orders:
+        return orders
+    xp = namespace(orders)
+    raised = xp.maximum(orders, arrays.min_order + xp.zeros_like(orders))
+    lot = xp.where(arrays.lot_size > 0, arrays.lot_size, xp.ones_like(arrays.lot_size))
+    in_lots = xp.ceil(raised / lot - LOT_TOLERANCE) * lot
+    bounded = xp.minimum(xp.where(arrays.lot_size > 0, in_lots, raised), arrays.max_order + xp.zeros_like(orders))
+    return xp.where(orders > 0, bounded, xp.zeros_like(orders))
+
+
+def _communicate(arrays: NetworkArrays, requests: Array, ordered: Array) -> tuple[Array, Array]:
+    """Step 3: what reaches the sources now [B, E], and the requests under way at the next review [B, E, D]."""
+    if not arrays.delays:
+        return ordered, requests
+    requests = requests + arrays.reaches_slot * ordered[:, :, None]
+    return requests[:, :, 0], _shift(requests)
+
+
+def _shift(slots: Array) -> Array:
+    """The next period's slots: every slot moves one nearer, and the last is empty."""
+    xp = namespace(slots)
+    return xp.concat((slots[:, :, 1:], xp.zeros_like(slots[:, :, :1])), 2)
+
+
+def _enters(arrays: NetworkArrays, draw: Draw) -> Array:
+    """[E, L] or [B, E, L]: 1.0 at the slot that a shipment of this period enters."""
+    if draw.lead_time is None:
+        return arrays.enters_slot
+    xp = namespace(draw.demand)
+    slots = xp.arange(1, arrays.slots + 1, device=draw.demand.device)
+    return (draw.lead_time[:, :, None] == slots) * xp.ones_like(draw.demand[:, :1, None])
+
+
+def _fulfil(state: State, asked: Array, request: Array, draw: Draw) -> tuple[_Stock, Array]:
+    """Step 3: what is in stock after all shipments, and the shipments [B, E]."""
     arrays = state.arrays
-    shipped = asked * arrays.from_outside
-    on_hand, components = _receive(arrays, state.on_hand, state.components, shipped * arrays.at_once)
+    xp = namespace(asked)
+    at_once = arrays.at_once if draw.lead_time is None else (draw.lead_time == 0) * xp.ones_like(asked)
+    wanted = _wanted(state, asked)
+    shipped = wanted * arrays.from_outside
+    nothing = xp.zeros_like(state.on_hand)
+    stock = _Stock(state.on_hand, state.components, state.in_process, state.made, nothing, xp.zeros_like(asked))
+    stock = _receive(arrays, stock, shipped * at_once, draw)
     for wave in arrays.waves:
-        sent = _allocate(arrays, wave, on_hand, asked)
-        xp = namespace(sent)
-        total = sum_columns(sent)
-        on_hand = on_hand - pad(total)[:, wave.node_column]
+        stock = _make(arrays, stock, state.node_up, wave.makes)
+        if not len(wave.nodes):
+            continue
+        sent = allocation.allocate(state, wave, stock.on_hand, wanted, request)
         by_link = pad(xp.reshape(sent, (sent.shape[0], -1)))[:, wave.link_column]
         shipped = shipped + by_link
-        on_hand, components = _receive(arrays, on_hand, components, by_link * arrays.at_once)
-    return on_hand, components, shipped
+        stock = replace(stock, on_hand=stock.on_hand - pad(sum_columns(sent))[:, wave.node_column])
+        stock = _receive(arrays, stock, by_link * at_once, draw)
+    if arrays.laterals:
+        sent = allocation.lateral_shipments(arrays, stock.on_hand, wanted)
+        shipped = shipped + sent
+        stock = replace(stock, on_hand=stock.on_hand - gather_sum(sent, arrays.lateral_out))
+        stock = _receive(arrays, stock, sent * at_once, draw)
+    return stock, shipped
 
 
-def _allocate(arrays: NetworkArrays, wave: Wave, on_hand: Array, asked: Array) -> Array:
-    """Shipments [B, W, K] on the outgoing links of the nodes of a wave."""
+def _wanted(state: State, asked: Array) -> Array:
+    """[B, E] the part of what is asked that capacities and disruptions let through."""
+    arrays = state.arrays
+    if not arrays.limited_shipping:
+        return asked
     xp = namespace(asked)
-    wanted = pad(asked)[:, wave.links]
-    available = on_hand[:, wave.nodes]
-    total = sum_columns(wanted)
-    short = (total > available) & ~wave.by_priority
-    safe_total = xp.where(short, total, xp.ones_like(total))
-    if arrays.whole_units:
-        share = _largest_remainder(wanted, available[:, :, None], safe_total[:, :, None])
-    else:
-        share = wanted * (available / safe_total)[:, :, None]
-    limit = xp.where(short[:, :, None], share, wanted)
-    sent = []
-    for k in range(wanted.shape[2]):
-        sent.append(xp.minimum(limit[:, :, k], available))
-        available = available - sent[-1]
-    return xp.stack(sent, 2)
+    source_up = pad(state.node_up, 1.0)[:, arrays.source]
+    return xp.minimum(asked, arrays.link_capacity + xp.zeros_like(asked)) * state.link_up * source_up
 
 
-def _largest_remainder(wanted: Array, available: Array, total: Array) -> Array:
-    """Whole shares of `available` in proportion to `wanted`: the largest remainders get the units left over.
-
-    Products of whole numbers below 2^53 and the floor of their quotient are exact in double precision.
-    """
-    xp = namespace(wanted)
-    shares = xp.floor(wanted * available / total)
-    remainder = wanted * available - shares * total
-    left_over = available - sum_columns(shares)[..., None]
-    rank = xp.argsort(xp.argsort(-remainder, stable=True))
-    return shares + (rank < left_over)
-
-
-def _receive(arrays: NetworkArrays, on_hand: Array, components: Array, arrived: Array) -> tuple[Array, Array]:
-    """Step 1: arrivals [B, E] join the components; every complete set becomes a unit on hand."""
-    xp = namespace(on_hand)
-    components = components + arrived
-    if arrays.in_links.shape[1] == 1:
-        return on_hand + components[:, arrays.in_links[:, 0]], xp.zeros_like(components)
-    padded = pad(components, float("inf"))
-    made = padded[:, arrays.in_links[:, 0]]
-    for k in range(1, arrays.in_links.shape[1]):
-        made = xp.minimum(made, padded[:, arrays.in_links[:, k]])
-    return on_hand + made, components - made[:, arrays.target]
+def _receive(arrays: NetworkArrays, stock: _Stock, arrived: Array, draw: Draw) -> _Stock:
+    """Arrivals [B, E]: the usable part joins the components of its pool, or on lateral links the stock."""
+    usable = arrived
+    if draw.yields is not None:
+        usable = _usable(arrays, arrived, draw)
+        stock = replace(stock, spoiled=stock.spoiled + (arrived - usable))
+    into_pools = usable
+    if arrays.alternatives or arrays.laterals:
+        into_pools = gather_sum(usable, arrays.pool_links) * arrays.is_first
+    stock = replace(stock, components=stock.components + into_pools)
+    if arrays.laterals:
+        stock = replace(stock, on_hand=stock.on_hand + gather_sum(usable, arrays.lateral_in))
+    return stock
 
 
-def _meet_demand(
-    arrays: NetworkArrays, on_hand: Array, backorders: Array, demand: Array
-) -> tuple[Array, Array, Array, Array]:
-    """Step 4: stock on hand [B, N], backorders, demand met at once and demand lost, each [B, C]."""
+def _usable(arrays: NetworkArrays, arrived: Array, draw: Draw) -> Array:
+    usable = arrived * draw.yields
+    if not arrays.whole_units:
+        return usable
+    xp = namespace(arrived)
+    assert draw.yield_chance is not None
+    return xp.where(draw.yields < 1, xp.minimum(arrived, xp.floor(usable + draw.yield_chance)), arrived)
+
+
+def _make(arrays: NetworkArrays, stock: _Stock, node_up: Array, makes: Array | None = None) -> _Stock:
+    """Matching sets of components become units in stock or in process, at the nodes that `makes` [N] names."""
+    xp = namespace(stock.on_hand)
+    sets = pad(stock.components / arrays.quantity if arrays.bills else stock.components, float("inf"))
+    made = sets[:, arrays.in_pools[:, 0]]
+    for k in range(1, arrays.in_pools.shape[1]):
+        made = xp.minimum(made, sets[:, arrays.in_pools[:, k]])
+    if arrays.bills and arrays.whole_units:
+        made = xp.floor(made)
+    if makes is not None and len(arrays.waves) > 1:
+        made = made * makes
+    if arrays.limited_making:
+        made = _within_limits(arrays, stock, made * node_up)
+    in_process = stock.in_process
+    if arrays.process_slots:
+        in_process = in_process + made[:, :, None] * arrays.enters_process
+    return replace(
+        stock,
+        on_hand=stock.on_hand + made * arrays.without_processing,
+        components=stock.components - (made[:, arrays.target] * arrays.quantity) * arrays.is_first,
+        in_process=in_process,
+        made=stock.made + made * arrays.limited,
+        produced=stock.produced + made,
+    )
+
+
+def _within_limits(arrays: NetworkArrays, stock: _Stock, made: Array) -> Array:
+    """What can be made [B, N] within the capacities of nodes and resources; upstream nodes use them first."""
+    xp = namespace(made)
+    zero = xp.zeros_like(made)
+    made = xp.minimum(made, xp.maximum(arrays.node_capacity - stock.made, zero))
+    held = stock.on_hand + sum_columns(stock.in_process) if arrays.process_slots else stock.on_hand
+    left = [
+        capacity - sum_columns((held if storage else stock.made) * member)
+        for capacity, storage, member in zip(arrays.resource_capacity, arrays.is_storage, arrays.member, strict=True)
+    ]
+    columns = list(xp.moveaxis(made, 1, 0))
+    for node, resources in arrays.resource_nodes:
+        for r in resources:
+            columns[node] = xp.minimum(columns[node], xp.maximum(left[r], zero[:, 0]))
+        for r in resources:
+            left[r] = left[r] - columns[node]
+    return xp.stack(columns, 1)
+
+
+def _meet_demand(state: State, on_hand: Array, draw: Draw) -> tuple[Array, Array, Array, Array, Array]:
+    """Step 4: stock on hand [B, N]; backorders, demand met at once, backorders served and demand lost, each [B, C]."""
+    arrays, demand = state.arrays, draw.demand
     xp = namespace(on_hand)
     stock = on_hand[:, arrays.outlet]
-    served = xp.minimum(stock, backorders)
+    if draw.node_up is not None:
+        stock = stock * state.node_up[:, arrays.outlet]
+    served = xp.minimum(stock, state.backorders)
     sold = xp.minimum(stock - served, demand)
-    waiting = (demand - sold) * arrays.waits
-    lost = demand - sold - waiting
+    short = demand - sold
+    waiting = short * arrays.waits
+    if arrays.partial and arrays.whole_units:
+        assert draw.wait_chance is not None
+        some = (arrays.waits > 0) & (arrays.waits < 1)
+        waiting = xp.where(some, xp.minimum(short, xp.floor(waiting + draw.wait_chance)), waiting)
     taken = pad(served + sold)[:, arrays.outlet_column]
-    return on_hand - taken, backorders - served + waiting, sold, lost
+    return on_hand - taken, state.backorders - served + waiting, sold, served, short - waiting
 
 
-def pad(array: Array, value: float = 0.0) -> Array:
-    """[B, M + 1]: a column of neutral values behind the last one, for gathers with padded tables."""
-    xp = namespace(array)
-    return xp.concat((array, xp.zeros_like(array[:, :1]) + value), 1)
+def _age(state: State, on_hand: Array, stock: _Stock) -> tuple[Array, Array]:
+    """Step 6: the ages [B, N, A] of what is left of the stock on hand [B, N], a period later, and what is scrapped."""
+    arrays = state.arrays
+    xp = namespace(on_hand)
+    if not arrays.ages:
+        return state.ages, xp.zeros_like(on_hand)
+    ages = state.ages + _entered(arrays, stock.produced * arrays.without_processing)
+    taken = sum_columns(ages) - on_hand * arrays.perishable
+    left = list(xp.moveaxis(ages, 2, 0))
+    for fifo in (True, False):
+        chosen = arrays.fifo if fifo else ~arrays.fifo
+        for a in range(arrays.ages) if fifo else reversed(range(arrays.ages)):
+            part = xp.where(chosen, xp.minimum(left[a], taken), xp.zeros_like(taken))
+            left[a], taken = left[a] - part, taken - part
+    remaining = xp.stack(left, 2)
+    return _shift(remaining), remaining[:, :, 0]
 
 
-def gather_sum(values: Array, table: Array) -> Array:
-    """[B, R] sums of `values` [B, M] over the columns named in each row of `table` [R, K]; M stands for none."""
-    padded = pad(values)
-    total = padded[:, table[:, 0]]
-    for k in range(1, table.shape[1]):
-        total = total + padded[:, table[:, k]]
-    return total
+def _entered(arrays: NetworkArrays, entered: Array) -> Array:
+    """[B, N, A] units [B, N] that enter the stock of perishable nodes, with their whole life before them."""
+    return entered[:, :, None] * arrays.fresh
 
 
-def cascade_sum(values: Array, arrays: NetworkArrays) -> Array:
-    """[B, E] the value of each link plus those of all links downstream of it, once per path."""
-    total = values
-    for _ in range(1, arrays.height):
-        total = values + gather_sum(total, arrays.out_links)[:, arrays.target]
-    return total
+def _arrive(arrays: NetworkArrays, stock: _Stock, due: Array, draw: Draw, node_up: Array) -> _Stock:
+    """Step 1 of the next period: what was processed enters stock, what is due is received, nodes make."""
+    xp = namespace(stock.on_hand)
+    stock = replace(stock, made=xp.zeros_like(stock.made))
+    if arrays.process_slots:
+        finished = stock.in_process[:, :, 0]
+        stock = replace(stock, on_hand=stock.on_hand + finished, in_process=_shift(stock.in_process))
+    return _make(arrays, _receive(arrays, stock, due, draw), node_up)
 
 
-def sum_columns(values: Array) -> Array:
-    """The sum over the last axis, from the first column to the last."""
-    return namespace(values).cumsum(values, -1)[..., -1]
+def _remember(state: State, request: Array, shipped: Array) -> Array:
+    """The queue [B, E, Q] at the next review: the oldest is shipped first, and everything is a period older."""
+    arrays = state.arrays
+    if not arrays.queue:
+        return state.queue
+    xp = namespace(request)
+    oldest_first = [*reversed(list(xp.moveaxis(state.queue, 2, 0))), request]
+    left = []
+    for quantity in oldest_first:
+        part = xp.minimum(quantity, shipped)
+        left.append((quantity - part) * arrays.served_by_age * arrays.keeps_backlog)
+        shipped = shipped - part
+    left = [left[0] + left[1], *left[2:]]
+    return xp.stack(left[::-1], 2)

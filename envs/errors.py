@@ -33,6 +33,10 @@ class PolicyError(EchelonError, ValueError):
     """A policy returned orders that the network cannot take."""
 
 
+class ConservationError(EchelonError):
+    """A simulated period broke a law that every period must keep; this is a defect of a simulator."""
+
+
 class MethodError(EchelonError, ValueError):
     """A baseline does not apply to the problem that it was given."""
 

@@ -1,37 +1,50 @@
 """Scenarios: the sampled randomness of B replications of T periods, made before any policy runs.
 
-Every replication has a counter-based stream of its own (Philox), addressed by the seed, the name of
-the stream and the number of the replication. Replication k of a seed is the same number for number
-whatever the batch, the number of workers or the horizon. Training, tuning and evaluation use
-streams of different names, which are disjoint.
+Replication k of a seed is the same number for number whatever the batch, the number of workers or the
+horizon. Training, tuning and evaluation use streams of different names, which are disjoint.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from echelon.envs.demand import Law
+from echelon.envs.demand_sampling import sample_demand
 from echelon.envs.errors import ConfigError
 from echelon.envs.network import Network
+from echelon.envs.state import Draw
+from echelon.envs.streams import Purpose, Streams
+from echelon.envs.streams import stream_key as stream_key
+from echelon.envs.supply_sampling import sample_lead_times, sample_status, sample_wait_chance, sample_yields
 
 Floats = NDArray[np.float64]
-
-DEMAND_NUMBERS = 0
-"""Address of the demand numbers inside a replication's stream."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scenarios:
-    """Exogenous randomness that any number of policies can meet (common random numbers)."""
+    """Exogenous randomness that any number of policies can meet (common random numbers).
+
+    What is None has no randomness anywhere in the network. `Draw` tells what each array means.
+    """
 
     demand: Floats
     """[B, T, C] units asked for by the customers of each outlet in each period."""
+    lead_time: NDArray[Any] | None = None
+    """[B, T, E] periods that a shipment of the period takes."""
+    yields: Floats | None = None
+    """[B, T, E] usable share of what arrives between this review and the next."""
+    yield_chance: Floats | None = None
+    """[B, T, E] in [0, 1)."""
+    wait_chance: Floats | None = None
+    """[B, T, C] in [0, 1)."""
+    node_up: Floats | None = None
+    """[B, T, N] 1.0 where the node is up in the period after, else 0.0."""
+    link_up: Floats | None = None
+    """[B, T, E] 1.0 where the link is up in the period after, else 0.0."""
 
     @property
     def replications(self) -> int:
@@ -43,9 +56,18 @@ class Scenarios:
         """T"""
         return int(self.demand.shape[1])
 
-    def __getitem__(self, replications: slice) -> Self:
+    def __getitem__(self, replications: slice) -> Scenarios:
         """The scenarios of some of the replications."""
-        return replace(self, demand=self.demand[replications])
+        return Scenarios(**{name: array[replications] for name, array in self._arrays().items()})
+
+    def draw(self, t: int) -> Draw:
+        """What happens in period t."""
+        return Draw(**{name: array[:, t] for name, array in self._arrays().items()})
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays that there are, by the names of their fields."""
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: array for name, array in named if array is not None}
 
 
 def sample(
@@ -59,24 +81,19 @@ def sample(
     if periods < 1 or len(wanted) < 1:
         raise ConfigError([f"periods and replications must be at least 1 (got {periods} and {len(wanted)})"])
     keys = np.broadcast_to(stream_key(seed, stream), (len(wanted), 2))
-    return Scenarios(sample_demand(network.laws, keys, wanted, periods))
+    return sample_rows(network, keys, wanted, periods)
 
 
-def stream_key(seed: int, stream: str) -> NDArray[np.uint64]:
-    """[2] the key of a named stream of a seed."""
-    if seed < 0:
-        raise ConfigError([f"seed must be at least 0 (got {seed})"])
-    sequence = np.random.SeedSequence((seed, zlib.crc32(stream.encode())))
-    return sequence.generate_state(2, np.uint64).astype(np.uint64)
-
-
-def sample_demand(laws: Sequence[Law], keys: NDArray[np.uint64], replications: Sequence[int], periods: int) -> Floats:
-    """Demand [B, T, C]; row b is replication `replications[b]` of the stream with key `keys[b]`."""
-    uniform = np.empty((len(replications), periods, len(laws)))
-    for row, key, replication in zip(uniform, keys, replications, strict=True):
-        stream = np.random.Philox(key=key, counter=[0, 0, DEMAND_NUMBERS, replication])
-        np.random.Generator(stream).random(out=row)
-    demand = np.empty_like(uniform)
-    for outlet, law in enumerate(laws):
-        demand[:, :, outlet] = law.sample(np.ascontiguousarray(uniform[:, :, outlet]))
-    return demand
+def sample_rows(network: Network, keys: NDArray[np.uint64], replications: Sequence[int], periods: int) -> Scenarios:
+    """Scenarios whose row b is replication `replications[b]` of the stream with key `keys[b]`."""
+    streams = Streams.of(keys, replications, periods)
+    yields, yield_chance = sample_yields(network, streams)
+    return Scenarios(
+        demand=sample_demand(network.laws, streams, correlation=network.demand_correlation),
+        lead_time=sample_lead_times(network, streams),
+        yields=yields,
+        yield_chance=yield_chance,
+        wait_chance=sample_wait_chance(network, streams),
+        node_up=sample_status([node.disruption for node in network.nodes], streams, Purpose.NODE_STATUS),
+        link_up=sample_status([link.disruption for link in network.links], streams, Purpose.LINK_STATUS),
+    )

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from echelon.envs import dynamics
 from echelon.envs.arrays import network_arrays
-from echelon.envs.dynamics import LEDGER_AXES, Ledger, State, costs_of, initial_state, sum_columns
+from echelon.envs.audit import audit
+from echelon.envs.batched import sum_columns
+from echelon.envs.dynamics import initial_state
 from echelon.envs.errors import PolicyError
 from echelon.envs.policy import OrderUpTo, Policy
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
+from echelon.envs.state import LEDGER_AXES, Ledger, State, costs_of
 
 Floats = NDArray[np.float64]
 Backend = Literal["compiled", "specification"]
@@ -66,7 +69,14 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
 
 
 def simulate(
-    problem: Problem, policy: Policy, scenarios: Scenarios, *, backend: Backend = "compiled", trace: bool = False
+    problem: Problem,
+    policy: Policy,
+    scenarios: Scenarios,
+    *,
+    backend: Backend = "compiled",
+    trace: bool = False,
+    check: bool = False,
+    threads: int = 1,
 ) -> Outcome:
     """Run a policy on a problem for all periods of the scenarios, from the network's initial stock.
 
@@ -80,13 +90,14 @@ def simulate(
     outlets = len(problem.network.outlets)
     if scenarios.demand.shape[2] != outlets:
         raise ValueError(f"scenarios must have demand for {outlets} outlets (got {scenarios.demand.shape[2]})")
-    state = initial_state(problem.network, scenarios.replications)
-    if backend == "compiled" and isinstance(policy, OrderUpTo) and not trace:
+    if backend == "compiled" and isinstance(policy, OrderUpTo) and not (trace or check):
         from echelon.envs import _kernel
 
-        _, totals = _kernel.rollout(state, policy, scenarios.demand, weights=problem.weights)
+        start = initial_state(problem.network, 1)
+        totals = _kernel.rollout(start, policy, scenarios, weights=problem.weights, threads=threads)
         return Outcome(problem, totals)
-    return _run(problem, policy, scenarios, step=stepper(backend), state=state, trace=trace)
+    state = initial_state(problem.network, scenarios.replications)
+    return _run(problem, policy, scenarios, step=stepper(backend), state=state, trace=trace, check=check)
 
 
 def simulate_stream(
@@ -106,7 +117,7 @@ def simulate_stream(
     return Outcome(problem, {name: np.concatenate([o[name] for o in outcomes]) for name in LEDGER_AXES})
 
 
-def stepper(backend: Backend) -> Callable[[State, Floats, Floats], tuple[State, Ledger]]:
+def stepper(backend: Backend) -> Callable[[State, Floats, Draw], tuple[State, Ledger]]:
     """The `step` function of a backend."""
     if backend == "specification":
         return dynamics.step
@@ -118,17 +129,31 @@ def stepper(backend: Backend) -> Callable[[State, Floats, Floats], tuple[State, 
 
 
 def _run(
-    problem: Problem, policy: Policy, scenarios: Scenarios, *, step: Callable[..., Any], state: State, trace: bool
+    problem: Problem,
+    policy: Policy,
+    scenarios: Scenarios,
+    *,
+    step: Callable[..., Any],
+    state: State,
+    trace: bool,
+    check: bool,
 ) -> Outcome:
     totals: dict[str, Floats] = {}
     entries: list[Ledger] = []
-    for t, weight in enumerate(problem.weights):
+    weights = problem.weights
+    equal = len(set(weights[weights != 0])) == 1  # then sums of whole quantities are exact
+    for t, weight in enumerate(weights):
         orders = checked_orders(policy(state), state)
-        state, ledger = step(state, orders, scenarios.demand[:, t])
+        before = state
+        state, ledger = step(state, orders, scenarios.draw(t))
+        if check:
+            audit(before, ledger, state)
         for name in LEDGER_AXES if weight else ():
-            totals[name] = totals.get(name, 0.0) + weight * getattr(ledger, name)
+            totals[name] = totals.get(name, 0.0) + getattr(ledger, name) * (1.0 if equal else weight)
         if trace:
             entries.append(ledger)
+    if equal:
+        totals = {name: total * weights[-1] for name, total in totals.items()}
     return Outcome(problem, totals, _stack(entries) if trace else None)
 
 

@@ -10,11 +10,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from echelon.envs._kernel import Engine, draws_of
 from echelon.envs.codec import ActionKind, Codec, Decision
-from echelon.envs.dynamics import State, initial_state
+from echelon.envs.dynamics import initial_state
 from echelon.envs.problem import Problem
-from echelon.envs.scenarios import sample_demand, stream_key
-from echelon.envs.simulate import checked_orders, stepper
+from echelon.envs.scenarios import sample_rows, stream_key
+from echelon.envs.state import State
 
 Arrays = dict[str, Any]
 
@@ -31,9 +32,13 @@ class Batch:
         self.size = size
         self.keys: NDArray[np.uint64] | None = None
         self.episode = -1
-        self._step = stepper("compiled")
         self._start = initial_state(problem.network, size)
-        self.state: State | None = None
+        self._engine: Engine | None = None
+
+    @property
+    def state(self) -> State | None:
+        """The current state, or None before the first reset."""
+        return None if self._engine is None else self._engine.state
 
     def seed(self, seeds: Sequence[int]) -> None:
         """Start the streams of the copies anew."""
@@ -47,18 +52,20 @@ class Batch:
         assert self.keys is not None
         self.episode += 1
         periods = self.problem.periods
-        self._demand = sample_demand(self.problem.network.laws, self.keys, [self.episode] * self.size, periods)
-        self.state = self._start
-        return self.codec.observe(self.state)
+        self._draws = draws_of(sample_rows(self.problem.network, self.keys, [self.episode] * self.size, periods))
+        self._engine = Engine(self._start)
+        return self.codec.observe_memory(self._engine.memory, 0)
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], NDArray[np.float64], bool]:
         """One period; returns observations [B, D], costs [B] and whether the episode ends."""
-        if self.state is None or self.state.period == self.problem.periods:
+        engine, codec = self._engine, self.codec
+        if engine is None or engine.period == self.problem.periods:
             raise RuntimeError("reset must be called before step, and again when an episode has ended")
-        orders = checked_orders(self.codec.orders(action, self.state), self.state)
-        self.state, ledger = self._step(self.state, orders, self._demand[:, self.state.period])
-        ends = self.state.period == self.problem.periods
-        return self.codec.observe(self.state), ledger.cost, ends
+        quantity = codec.quantities(action, self.size, engine.period)
+        orders = codec.as_orders(quantity, lambda: engine.state)
+        entry = engine.step_drawn(orders, self._draws, engine.period)
+        ends = engine.period == self.problem.periods
+        return codec.observe_memory(engine.memory, engine.period), engine.cost(entry), ends
 
 
 class NetworkVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):

@@ -22,10 +22,13 @@ CAMPS = {"baseline": "baseline", "learned": "learned policy", "optimal": "optima
 
 KIND_NAMES = {
     "holding": "holding",
+    "processing_holding": "holding in process",
     "transit_holding": "holding in transit",
     "stockout": "stockout",
     "purchase": "purchase",
     "fixed": "fixed order cost",
+    "scrap": "scrap",
+    "revenue": "revenue",
 }
 
 

@@ -20,10 +20,13 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 COST_COLOURS = {
     "holding": "#31506b",
+    "processing_holding": "#577795",
     "transit_holding": "#7d9bb3",
     "stockout": "#c4933f",
     "purchase": "#c9d3dc",
     "fixed": "#8d8478",
+    "scrap": "#a8503a",
+    "revenue": "#6f9460",
 }
 
 DARK = {

@@ -126,16 +126,20 @@ def draw_breakdown(result: Result, policy_looks: Looks) -> Figure:
     """What every policy's cost consists of: stacked bars by kind of cost."""
     shown = [policy for policy in result.policies if policy.costs]
     figure, axes = _rows(shown, cost_label(result, "cost by kind"), extra=0.35)
-    total = max(sum(policy.costs.values()) for policy in shown)
+    total = max(sum(cost for cost in policy.costs.values() if cost > 0) for policy in shown)
     for row, policy in enumerate(shown):
         look, across = policy_looks[policy.name], axes.get_yaxis_transform()
         axes.plot(0.012, row - 0.24, look.marker, color=look.colour, markersize=6, transform=across, clip_on=False)
         _name_row(axes, row, policy, note=with_half_width(policy.mean, policy.half_width), indent=0.035)
-        left = 0.0
+        left = below = 0.0
         for kind, cost in policy.costs.items():
+            if cost < 0:  # revenue
+                axes.barh(row + 0.14, cost, left=below, height=0.36, color=COST_COLOURS[kind], edgecolor=PAPER)
+                below += cost
+                continue
             axes.barh(row + 0.14, cost, left=left, height=0.36, color=COST_COLOURS[kind], edgecolor=PAPER)
             if cost > 0.12 * total:
-                share = f"{100 * cost / sum(policy.costs.values()):.0f} %"
+                share = f"{100 * cost / sum(part for part in policy.costs.values() if part > 0):.0f} %"
                 colour = PAPER if kind in ("holding", "fixed") else DARK_ON_LIGHT
                 axes.text(left + cost / 2, row + 0.15, share, color=colour, ha="center", va="center", fontsize=8.5)
             left += cost

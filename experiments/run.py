@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -20,7 +20,7 @@ import numpy as np
 
 from echelon.baselines import BASELINES, make_plan, reference_of
 from echelon.envs.arrays import network_arrays
-from echelon.envs.dynamics import gather_sum
+from echelon.envs.batched import gather_sum
 from echelon.envs.errors import ConfigError
 from echelon.envs.policy import Policy, order_up_to
 from echelon.envs.problem import Problem, Reference
@@ -317,8 +317,17 @@ def _network_record(problem: Problem) -> Row:
     nodes = [
         {"name": n.name, "outlet": n.demand is not None, "holding_cost": n.holding_cost} for n in problem.network.nodes
     ]
-    links = [{"source": x.source, "target": x.target, "lead_time": x.lead_time} for x in problem.network.links]
+    links = [
+        {"source": x.source, "target": x.target, "lead_time": _span(x.lead_times)}
+        for x in problem.network.links
+        if not x.lateral
+    ]
     return {"nodes": nodes, "links": links}
+
+
+def _span(periods: Sequence[int]) -> int | str:
+    shortest, longest = min(periods), max(periods)
+    return shortest if shortest == longest else f"{shortest} to {longest}"
 
 
 def _manifest(config: Config, started: datetime) -> Row:

@@ -14,7 +14,16 @@ from typing import Any
 
 from echelon.envs.errors import ConfigError
 
-COST_KINDS = ("holding", "transit_holding", "stockout", "purchase", "fixed")
+COST_KINDS = (
+    "holding",
+    "processing_holding",
+    "transit_holding",
+    "stockout",
+    "purchase",
+    "fixed",
+    "scrap",
+    "revenue",
+)
 """The columns of results.csv that sum to its cost."""
 
 SUMMARY = [

@@ -7,276 +7,141 @@ their name and links by their position in `network.links`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import TypedDict
+from typing import Literal
 
-from echelon.envs.network import Link, Network, Node
+from echelon.envs.network import Network, Node
 
-
-class View(TypedDict):
-    """The plain state: what `orders_fn` sees at review, after the arrivals of the period."""
-
-    on_hand: dict[str, float]
-    backorders: dict[str, float]
-    """Units that customers wait for."""
-    waiting: dict[int, float]
-    """Components of the link that wait at its target for a matching set."""
-    owed: dict[int, float]
-    """Ordered and not yet shipped by the source."""
-    pipeline: dict[int, list[tuple[int, float]]]
-    """Shipments under way, as (period of arrival, quantity)."""
-
-
-class Record(TypedDict):
-    """One period: stocks at its end, flows in it, and what it cost."""
-
-    on_hand: dict[str, float]
-    backorders: dict[str, float]
-    waiting: dict[int, float]
-    owed: dict[int, float]
-    pipeline: dict[int, float]
-    """Total quantity under way, with what arrives next period."""
-    ordered: dict[int, float]
-    shipped: dict[int, float]
-    demand: dict[str, float]
-    sold: dict[str, float]
-    """New demand met at once."""
-    lost: dict[str, float]
-    holding: dict[str, float]
-    transit_holding: dict[int, float]
-    stockout: dict[str, float]
-    unit: dict[int, float]
-    fixed: dict[int, float]
-    cost: float
-
+from .referee_positions import Rule as Rule
+from .referee_positions import echelon_position as echelon_position
+from .referee_positions import inventory_position as inventory_position
+from .referee_positions import order_up_to_orders as order_up_to_orders
+from .referee_state import Draw as Draw
+from .referee_state import Flows, due_at, no_flows, start, total, upstream_first
+from .referee_state import Record as Record
+from .referee_state import View as View
+from .referee_supply import accepted, fulfil, into_stock, make, receive
 
 OrdersFn = Callable[[int, View], Sequence[float]]
 """Gives the order on every link, in link order, from the period and the state at review."""
 
 
-def referee(network: Network, orders_fn: OrdersFn, demand: Sequence[Mapping[str, float]]) -> list[Record]:
-    """Run one replication, with the demand of each outlet in every period, and record every period."""
-    state = _start(network)
+def referee(network: Network, orders_fn: OrdersFn, draws: Sequence[Draw]) -> list[Record]:
+    """Run one replication, with what chance decides in every period, and record every period."""
+    state = start(network)
+    _arrive(network, state, no_flows(network), None, 0)
     records = []
-    for period, asked in enumerate(demand):
-        _arrive(network, state, period)
-        orders = dict(enumerate(float(order) for order in orders_fn(period, deepcopy(state))))
-        shipped = _fulfil(network, state, orders, period)
-        sold, lost = _serve(network, state, asked)
-        records.append(_record(network, state, orders, shipped, asked, sold, lost))
+    for period, draw in enumerate(draws):
+        flows = no_flows(network)
+        orders = orders_fn(period, deepcopy(state))
+        flows["ordered"] = {
+            e: accepted(link, float(order)) for (e, link), order in zip(enumerate(network.links), orders, strict=True)
+        }
+        fulfil(network, state, flows, draw, period)
+        _serve(network, state, flows, draw)
+        stocks = deepcopy(state)
+        _age(network, state, flows)
+        _arrive(network, state, flows, draw, period + 1)
+        records.append(_record(network, stocks, flows, draw))
     return records
 
 
-def inventory_position(network: Network, view: View) -> list[float]:
-    """Per link: all that the target has or has coming on the link, less all that it owes."""
-    positions = []
-    for e, link in enumerate(network.links):
-        owed_by_target = sum(view["owed"][f] for f in _out_links(network, link.target))
-        net = view["on_hand"][link.target] - view["backorders"][link.target] - owed_by_target
-        positions.append(net + view["waiting"][e] + _under_way(view, e) + view["owed"][e])
-    return positions
-
-
-def echelon_position(network: Network, view: View) -> list[float]:
-    """Per link: the inventory position of the target with all that lies downstream of it."""
-    positions = inventory_position(network, view)
-
-    def echelon(e: int) -> float:
-        return positions[e] + sum(echelon(f) for f in _out_links(network, network.links[e].target))
-
-    return [echelon(e) for e in range(len(network.links))]
-
-
-def _start(network: Network) -> View:
-    """The state before the arrivals of period 0, of which the first slot of every pipeline is a part."""
-    links = dict(enumerate(network.links))
-    return {
-        "on_hand": {node.name: node.initial_on_hand for node in network.nodes},
-        "backorders": {node.name: 0.0 for node in network.nodes},
-        "waiting": dict.fromkeys(links, 0.0),
-        "owed": dict.fromkeys(links, 0.0),
-        "pipeline": {
-            e: [(period, link.initial_in_transit) for period in range(link.lead_time)] for e, link in links.items()
-        },
-    }
-
-
-def _arrive(network: Network, state: View, period: int) -> None:
-    """Shipments that are due reach their target, and every node makes what sets it can."""
-    for e in range(len(network.links)):
-        for due, quantity in state["pipeline"][e]:
-            if due == period:
-                state["waiting"][e] += quantity
-        state["pipeline"][e] = [entry for entry in state["pipeline"][e] if entry[0] > period]
-    for node in network.nodes:
-        _make_sets(network, state, node.name)
-
-
-def _make_sets(network: Network, state: View, name: str) -> None:
-    """One unit of each incoming link's component makes one unit of the node's item."""
-    incoming = [e for e, link in enumerate(network.links) if link.target == name]
-    made = min(state["waiting"][e] for e in incoming)
-    for e in incoming:
-        state["waiting"][e] -= made
-    state["on_hand"][name] += made
-
-
-def _fulfil(network: Network, state: View, orders: dict[int, float], period: int) -> dict[int, float]:
-    """Ship on every link what can be shipped of what is owed, upstream first. Returns what was shipped."""
-    shipped: dict[int, float] = {}
-    for e in range(len(network.links)):
-        state["owed"][e] += orders[e]
-    inside = {node.name for node in network.nodes}
-    for e, link in enumerate(network.links):
-        if link.source not in inside:
-            shipped[e] = state["owed"][e]
-            _ship(link, state, e, shipped[e], period)
-    for node in _upstream_first(network):
-        _make_sets(network, state, node.name)
-        shares, state["on_hand"][node.name] = _allocate(network, state, node)
-        for e, quantity in shares.items():
-            shipped[e] = quantity
-            _ship(network.links[e], state, e, quantity, period)
-    return {e: shipped[e] for e in range(len(network.links))}
-
-
-def _ship(link: Link, state: View, e: int, quantity: float, period: int) -> None:
-    state["owed"][e] = 0.0 if link.unfilled == "drop" else state["owed"][e] - quantity
-    if link.lead_time == 0:
-        state["waiting"][e] += quantity
-    else:
-        state["pipeline"][e].append((period + link.lead_time, quantity))
-
-
-def _upstream_first(network: Network) -> list[Node]:
-    """The nodes in an order in which every source comes before its targets."""
-    left = list(network.nodes)
-    order = []
-    while left:
-        names = {node.name for node in left}
-        fed_by_left = {link.target for link in network.links if link.source in names}
-        order += [node for node in left if node.name not in fed_by_left]
-        left = [node for node in left if node.name in fed_by_left]
-    return order
-
-
-def _allocate(network: Network, state: View, node: Node) -> tuple[dict[int, float], float]:
-    """What the node ships on each of its outgoing links, and what remains on hand."""
-    on_hand = state["on_hand"][node.name]
-    owed = {e: state["owed"][e] for e in _out_links(network, node.name)}
-    total = sum(owed.values())
-    if on_hand >= total:
-        return owed, on_hand - total
-    if node.allocation == "priority":
-        return _by_priority(owed, on_hand, _ranked(network, owed))
-    if network.whole_units:
-        return _by_share_in_whole_units(owed, on_hand, _ranked(network, owed))
-    return _by_share(owed, on_hand, total)
-
-
-def _ranked(network: Network, owed: dict[int, float]) -> list[int]:
-    """The links by the priority of their target, ties in the order of the links."""
-    priority = {node.name: node.priority for node in network.nodes}
-    return sorted(owed, key=lambda e: (priority[network.links[e].target], e))
-
-
-def _by_priority(owed: dict[int, float], on_hand: float, ranked: list[int]) -> tuple[dict[int, float], float]:
-    shares = {}
-    for e in ranked:
-        shares[e] = min(owed[e], on_hand)
-        on_hand -= shares[e]
-    return shares, on_hand
-
-
-def _by_share(owed: dict[int, float], on_hand: float, total: float) -> tuple[dict[int, float], float]:
-    shares = {}
-    remains = on_hand
-    for e, quantity in owed.items():
-        # Rounding may make a share a hair more than is owed, or the shares a hair more than there is.
-        shares[e] = min(quantity * on_hand / total, quantity, remains)
-        remains -= shares[e]
-    return shares, remains
-
-
-def _by_share_in_whole_units(
-    owed: dict[int, float], on_hand: float, ranked: list[int]
-) -> tuple[dict[int, float], float]:
-    """Largest remainders: whole shares first, then one unit each to those who lost most by rounding down."""
-    stock, wanted = _whole(on_hand), {e: _whole(quantity) for e, quantity in owed.items()}
-    total = sum(wanted.values())
-    shares = {e: wanted[e] * stock // total for e in wanted}
-    leftover = stock - sum(shares.values())
-    by_remainder = sorted(ranked, key=lambda e: shares[e] * total - wanted[e] * stock)
-    for e in by_remainder[:leftover]:
-        shares[e] += 1
-    return {e: float(share) for e, share in shares.items()}, 0.0
-
-
-def _whole(quantity: float) -> int:
-    if quantity != int(quantity):
-        raise ValueError(f"a network in whole units must hold whole quantities only (got {quantity})")
-    return int(quantity)
-
-
-def _serve(network: Network, state: View, asked: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-    """Serve old backorders, then the new demand. Returns new demand met at once, and sales lost, per outlet."""
-    sold, lost = {}, {}
+def _serve(network: Network, state: View, flows: Flows, draw: Draw) -> None:
+    """Serve old backorders, then the new demand; of the customers who are not served some wait and some leave."""
     for node in network.nodes:
         if node.demand is None:
             continue
-        late = min(state["on_hand"][node.name], state["backorders"][node.name])
-        state["on_hand"][node.name] -= late
-        state["backorders"][node.name] -= late
-        sold[node.name] = min(state["on_hand"][node.name], asked[node.name])
-        state["on_hand"][node.name] -= sold[node.name]
-        short = asked[node.name] - sold[node.name]
-        lost[node.name] = short if node.stockout_rule == "lost_sales" else 0.0
-        state["backorders"][node.name] += short - lost[node.name]
-    return sold, lost
+        name, asked = node.name, draw["demand"][node.name]
+        available = state["on_hand"][name] if state["node_up"][name] else 0.0
+        late = min(available, state["backorders"][name])
+        sold = min(available - late, asked)
+        waits = _waits(network, node, asked - sold, draw)
+        state["on_hand"][name] -= late + sold
+        state["backorders"][name] += waits - late
+        flows["sold"][name] = sold
+        flows["delivered"][name] = late + sold
+        flows["lost"][name] = asked - sold - waits
 
 
-def _record(
-    network: Network,
-    state: View,
-    orders: dict[int, float],
-    shipped: dict[int, float],
-    asked: Mapping[str, float],
-    sold: dict[str, float],
-    lost: dict[str, float],
-) -> Record:
-    """The period's record: a copy of the stocks at its end, its flows, and its costs."""
+def _waits(network: Network, node: Node, short: float, draw: Draw) -> float:
+    if node.stockout_rule in ("backorder", 1.0):
+        return short
+    if node.stockout_rule in ("lost_sales", 0.0):
+        return 0.0
+    waits = short * float(node.stockout_rule)
+    if network.whole_units:
+        return min(short, float(math.floor(waits + draw["wait_chance"][node.name])))
+    return waits
+
+
+def _age(network: Network, state: View, flows: Flows) -> None:
+    """Take what has left a perishable stock from its ages, scrap what has no life left, and let the rest age."""
+    for node in network.nodes:
+        if node.shelf_life is None:
+            continue
+        ages = state["ages"][node.name]
+        left = flows["delivered"].get(node.name, 0.0)
+        left += sum(flows["shipped"][e] for e, link in enumerate(network.links) if link.source == node.name)
+        for column in range(node.shelf_life) if node.issuing == "fifo" else reversed(range(node.shelf_life)):
+            off = min(ages[column], left)
+            ages[column] -= off
+            left -= off
+        flows["scrapped"][node.name] = ages[0]
+        state["ages"][node.name] = [*ages[1:], 0.0]
+        state["on_hand"][node.name] = sum(ages[1:])
+
+
+def _arrive(network: Network, state: View, flows: Flows, draw: Draw | None, period: int) -> None:
+    """A period begins: who is up; what was in process or under way arrives; every node makes what it can."""
+    if draw is not None:
+        state["node_up"].update(draw.get("node_up", {}))
+        state["link_up"].update(draw.get("link_up", {}))
+    for node in network.nodes:
+        state["made"][node.name] = 0.0
+        into_stock(state, node, due_at(state["in_process"][node.name], period))
+    for e in range(len(network.links)):
+        receive(network, state, flows, draw, e, due_at(state["pipeline"][e], period))
+    for node in upstream_first(network):
+        make(network, state, flows, node, period)
+
+
+def _record(network: Network, stocks: View, flows: Flows, draw: Draw) -> Record:
+    """The period's record, from the stocks at its end and the flows up to the next review."""
     nodes = {node.name: node for node in network.nodes}
     links = dict(enumerate(network.links))
-    pipeline = {e: _under_way(state, e) for e in links}
-    holding = {name: node.holding_cost * state["on_hand"][name] for name, node in nodes.items()}
-    transit = {e: link.transit_holding_cost * (pipeline[e] + state["waiting"][e]) for e, link in links.items()}
-    stockout = {name: nodes[name].stockout_cost * (state["backorders"][name] + lost[name]) for name in lost}
-    unit = {e: link.unit_cost * shipped[e] for e, link in links.items()}
-    fixed = {e: link.fixed_cost if orders[e] > 0 else 0.0 for e, link in links.items()}
-    return {
-        "on_hand": dict(state["on_hand"]),
-        "backorders": dict(state["backorders"]),
-        "waiting": dict(state["waiting"]),
-        "owed": dict(state["owed"]),
+    pipeline = {e: total(stocks["pipeline"][e]) for e in links}
+    in_process = {name: total(stocks["in_process"][name]) for name in nodes}
+    short = {name: stocks["backorders"][name] + lost for name, lost in flows["lost"].items()}
+    record: Record = {
+        "on_hand": stocks["on_hand"],
+        "backorders": stocks["backorders"],
+        "waiting": stocks["waiting"],
+        "owed": stocks["owed"],
         "pipeline": pipeline,
-        "ordered": orders,
-        "shipped": shipped,
-        "demand": {name: float(asked[name]) for name in lost},
-        "sold": sold,
-        "lost": lost,
-        "holding": holding,
-        "transit_holding": transit,
-        "stockout": stockout,
-        "unit": unit,
-        "fixed": fixed,
-        "cost": sum(map(sum, (kind.values() for kind in (holding, transit, stockout, unit, fixed)))),
+        "requests": {e: total(stocks["requests"][e]) for e in links},
+        "in_process": in_process,
+        **flows,
+        "demand": {name: float(draw["demand"][name]) for name in short},
+        "holding": {name: node.holding_cost * stocks["on_hand"][name] for name, node in nodes.items()},
+        "transit_holding": {
+            e: link.transit_holding_cost * (pipeline[e] + stocks["waiting"][e]) for e, link in links.items()
+        },
+        "processing_holding": {name: node.processing_holding_cost * in_process[name] for name, node in nodes.items()},
+        "stockout": {name: nodes[name].stockout_cost * quantity for name, quantity in short.items()},
+        "purchase": {e: link.unit_cost * flows["shipped"][e] for e, link in links.items()},
+        "fixed": {e: link.fixed_cost if flows["ordered"][e] > 0 else 0.0 for e, link in links.items()},
+        "scrap": {name: node.scrap_cost * flows["scrapped"][name] for name, node in nodes.items()},
+        "revenue": {name: -nodes[name].price * quantity for name, quantity in flows["delivered"].items()},
+        "cost": 0.0,
     }
+    record["cost"] = sum(sum(record[kind].values()) for kind in COSTS)
+    return record
 
 
-def _out_links(network: Network, name: str) -> list[int]:
-    return [e for e, link in enumerate(network.links) if link.source == name]
-
-
-def _under_way(view: View, e: int) -> float:
-    return sum((quantity for _, quantity in view["pipeline"][e]), 0.0)
+COSTS: tuple[
+    Literal["holding", "transit_holding", "processing_holding", "stockout", "purchase", "fixed", "scrap", "revenue"],
+    ...,
+] = ("holding", "transit_holding", "processing_holding", "stockout", "purchase", "fixed", "scrap", "revenue")
+"""The kinds of cost in a record; `cost` is their sum."""

@@ -7,12 +7,20 @@ enough to read in a failing example, and never so small that a rule turns on rou
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from collections.abc import Collection
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple, cast
 
+import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from echelon.envs.demand import DiscreteUniform, Gamma, Law, Poisson, Uniform
 from echelon.envs.network import OUTSIDE, Link, Network, Node
+from echelon.envs.supply import LeadTime, Yield
+
+from .features import FEATURES, with_features
+from .referee import Draw, Record, View, referee
 
 Pair = tuple[int, int]
 """Source and target of a link, as ranks: a source's rank is lower than its target's; -1 is outside."""
@@ -23,11 +31,16 @@ SHAPES = ("serial", "distribution", "assembly", "general")
 
 
 class Trial(NamedTuple):
-    """A network with as many periods of demand as of orders."""
+    """A network with as many periods of draws as of orders."""
 
     network: Network
-    demand: Demand
+    draws: list[Draw]
     orders: Orders
+
+    @property
+    def demand(self) -> Demand:
+        """The demand of every outlet by name, for each period."""
+        return [draw["demand"] for draw in self.draws]
 
 
 @st.composite
@@ -38,8 +51,13 @@ def networks(
     max_nodes: int = 7,
     max_lead_time: int = 4,
     whole: bool | None = None,
+    features: bool = False,
+    always: Collection[str] = (),
 ) -> Network:
-    """A valid network with any mix of rules and costs, in whole or continuous units as `whole` says."""
+    """A valid network with any mix of rules and costs, in whole or continuous units as `whole` says.
+
+    With `features` it has a few features beyond the classic model, and those named in `always` in any case.
+    """
     in_whole_units = draw(st.booleans()) if whole is None else whole
     count = draw(st.integers(1, max_nodes))
     pairs = draw(_pairs(draw(st.sampled_from(shapes)), count))
@@ -54,21 +72,101 @@ def networks(
         for source, target in pairs
     ]
     units: Literal["whole", "continuous"] = "whole" if in_whole_units else "continuous"
-    return Network(
+    plain = Network(
         nodes=tuple(draw(st.permutations(nodes))),
         links=tuple(draw(st.permutations(links))),
         units=units if draw(st.booleans()) else None,
     )
+    chosen = draw(st.sets(st.sampled_from(list(FEATURES)), min_size=1, max_size=5)) if features else set[str]()
+    return draw(with_features(plain, chosen.union(always))) if chosen or always else plain
 
 
 @st.composite
 def trials(
     draw: st.DrawFn, *, network: st.SearchStrategy[Network] | None = None, min_periods: int = 1, max_periods: int = 10
 ) -> Trial:
-    """A network with demand and orders for some periods."""
+    """A network with draws and orders for some periods."""
     drawn = draw(networks() if network is None else network)
     periods = draw(st.integers(min_periods, max_periods))
-    return Trial(drawn, draw(demand_paths(drawn, periods)), draw(order_paths(drawn, periods)))
+    return Trial(drawn, draw(draw_paths(drawn, periods)), draw(order_paths(drawn, periods)))
+
+
+def follow(trial: Trial) -> tuple[list[View], list[Record]]:
+    """The referee's views at review and its records of all periods."""
+    views: list[View] = []
+
+    def place(period: int, view: View) -> list[float]:
+        views.append(view)
+        return trial.orders[period]
+
+    return views, referee(trial.network, place, trial.draws)
+
+
+@st.composite
+def draw_paths(draw: st.DrawFn, network: Network, periods: int) -> list[Draw]:
+    """What chance decides in each period, for the features that the network has."""
+    kinds = {kind: st.fixed_dictionaries(faces) for kind, faces in _dice(network).items() if faces}
+    path = [
+        cast(Draw, {"demand": demand, **{kind: draw(faces) for kind, faces in kinds.items()}})
+        for demand in draw(demand_paths(network, periods))
+    ]
+    for e, link in enumerate(network.links):
+        if isinstance(link.lead_time, LeadTime) and not link.lead_time.crossover:
+            for before, after in pairwise(path):
+                after["lead_time"][e] = max(before["lead_time"][e] - 1, after["lead_time"][e])
+    return path
+
+
+def _dice(network: Network) -> dict[str, dict[Any, st.SearchStrategy[Any]]]:
+    """By kind of draw: what can come out for each link, node or outlet that needs it."""
+    links, nodes, whole = dict(enumerate(network.links)), network.nodes, network.whole_units
+    chance, status = st.integers(0, 7).map(lambda eighths: eighths / 8), st.sampled_from([1.0, 1.0, 0.0])
+    times = {e: link.lead_time.values for e, link in links.items() if isinstance(link.lead_time, LeadTime)}
+    yields = {e: link.yield_rate.values for e, link in links.items() if isinstance(link.yield_rate, Yield)}
+    return {
+        "lead_time": {e: st.sampled_from(values) for e, values in times.items()},
+        "yields": {e: st.sampled_from(values) for e, values in yields.items()},
+        "yield_chance": {e: chance for e, link in links.items() if whole and link.yield_rate != 1},
+        "wait_chance": {node.name: chance for node in network.outlets if whole and _is_partial(node)},
+        "node_up": {node.name: status for node in nodes if node.disruption},
+        "link_up": {e: status for e, link in links.items() if link.disruption},
+    }
+
+
+def _is_partial(node: Node) -> bool:
+    return isinstance(node.stockout_rule, float) and 0 < node.stockout_rule < 1
+
+
+def draw_arrays(network: Network, draw: Draw, *, copies: int = 1) -> dict[str, NDArray[Any]]:
+    """A period's draw as the package takes it: arrays [B, C], [B, E] or [B, N], the same for every copy.
+
+    Kinds that no part of the network needs are absent; the others have an entry for every part.
+    """
+    usual: dict[str, dict[Any, float]] = {
+        "demand": {node.name: 0.0 for node in network.outlets},
+        "lead_time": {e: x.lead_time for e, x in enumerate(network.links) if isinstance(x.lead_time, int)},
+        "yields": {e: x.yield_rate for e, x in enumerate(network.links) if isinstance(x.yield_rate, float)},
+        "yield_chance": dict.fromkeys(range(len(network.links)), 0.0),
+        "wait_chance": {node.name: 0.0 for node in network.outlets},
+        "node_up": {node.name: 1.0 for node in network.nodes},
+        "link_up": dict.fromkeys(range(len(network.links)), 1.0),
+    }
+    order = {"demand": network.outlets, "wait_chance": network.outlets, "node_up": network.nodes}
+    arrays = {}
+    for kind in ("demand", *needed_kinds(network)):
+        values = usual[kind] | cast(dict[Any, float], draw.get(kind, {}))
+        keys = [node.name for node in order[kind]] if kind in order else range(len(network.links))
+        row = np.asarray([values[key] for key in keys], dtype=np.int64 if kind == "lead_time" else np.float64)
+        arrays[kind] = row[None].repeat(copies, axis=0)
+    return arrays
+
+
+def needed_kinds(network: Network) -> list[str]:
+    """The kinds of draws beyond demand that a network needs, in the package's eyes: constant yields too."""
+    kinds = {kind for kind, faces in _dice(network).items() if faces}
+    if any(link.yield_rate != 1 for link in network.links):
+        kinds.add("yields")
+    return sorted(kinds)
 
 
 def demand_paths(network: Network, periods: int, *, highest: int = 8) -> st.SearchStrategy[Demand]:

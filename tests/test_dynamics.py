@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,45 +13,50 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echelon.envs import _kernel, dynamics
-from echelon.envs.dynamics import LEDGER_AXES, Ledger, State, initial_state
+from echelon.envs.audit import audit
+from echelon.envs.dynamics import initial_state
+from echelon.envs.errors import ConservationError
 from echelon.envs.network import Network
-from echelon.envs.policy import order_up_to
+from echelon.envs.policy import OrderUpTo, order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
 from echelon.envs.simulate import simulate, stepper
+from echelon.envs.state import LEDGER_AXES, STOCKS, Draw, Ledger, State
 
 from . import strategies
-from .referee import echelon_position, inventory_position, referee
-from .strategies import Trial, networks, trials
+from .referee import echelon_position, inventory_position, order_up_to_orders, referee
+from .referee_supply import accepted
+from .strategies import Trial, draw_arrays, follow, networks, trials
 
 BACKENDS = ("specification", "compiled", "torch")
-STOCKS = ("on_hand", "backorders", "components", "owed", "pipeline")
+SUITES = {"classic": networks(), "mixed": networks(features=True)}
 History = tuple[list[State], list[Ledger]]
 
 
 def run(trial: Trial, backend: str, *, copies: int = 1) -> History:
-    """All states and ledgers of a trial; every copy meets the same orders and demand. NumPy arrays."""
+    """All states and ledgers of a trial; every copy meets the same orders and draws. NumPy arrays."""
     network = trial.network
     orders = np.asarray(trial.orders, dtype=np.float64)[:, None].repeat(copies, axis=1)
-    asked = [[period[outlet.name] for outlet in network.outlets] for period in trial.demand]
-    demand = np.asarray(asked, dtype=np.float64)[:, None].repeat(copies, axis=1)
+    draws = [Draw(**draw_arrays(network, draw, copies=copies)) for draw in trial.draws]
     if backend == "torch":
-        return _run_on_torch(network, orders, demand)
+        return _run_on_torch(network, orders, draws)
     step = stepper("compiled" if backend == "compiled" else "specification")
     states, ledgers = [initial_state(network, copies)], []
-    for t in range(len(orders)):
-        state, ledger = step(states[-1], orders[t], demand[t])
+    for order, draw in zip(orders, draws, strict=True):
+        state, ledger = step(states[-1], order, draw)
         states.append(state)
         ledgers.append(ledger)
     return states, ledgers
 
 
-def _run_on_torch(network: Network, orders: np.ndarray, demand: np.ndarray) -> History:
+def _run_on_torch(network: Network, orders: np.ndarray, draws: list[Draw]) -> History:
     torch = pytest.importorskip("torch")
     state = initial_state(network, orders.shape[1], like=torch.zeros(1, dtype=torch.float64))
     states, ledgers = [_as_numpy(state)], []
-    for order, asked in zip(orders, demand, strict=True):
-        state, ledger = dynamics.step(state, torch.as_tensor(order), torch.as_tensor(asked))
+    for order, draw in zip(orders, draws, strict=True):
+        drawn = {f.name: getattr(draw, f.name) for f in fields(draw)}
+        tensors = {name: None if x is None else torch.as_tensor(x) for name, x in drawn.items()}
+        state, ledger = dynamics.step(state, torch.as_tensor(order), Draw(**tensors))
         states.append(_as_numpy(state))
         ledgers.append(Ledger(states[0].arrays, **{name: getattr(ledger, name).numpy() for name in LEDGER_AXES}))
     return states, ledgers
@@ -59,7 +64,8 @@ def _run_on_torch(network: Network, orders: np.ndarray, demand: np.ndarray) -> H
 
 def _as_numpy(state: State) -> State:
     arrays = initial_state(state.network, 1).arrays
-    return replace(state, arrays=arrays, **{name: getattr(state, name).numpy() for name in STOCKS})
+    stocks: dict[str, Any] = {name: getattr(state, name).numpy() for name in STOCKS}
+    return replace(state, arrays=arrays, **stocks)
 
 
 def fields_of(history: History) -> dict[str, np.ndarray]:
@@ -69,121 +75,134 @@ def fields_of(history: History) -> dict[str, np.ndarray]:
     return stocks | {f"ledger.{name}": np.stack([getattr(x, name) for x in ledgers]) for name in LEDGER_AXES}
 
 
-@settings(max_examples=300)
-@given(trials(network=networks(whole=True), max_periods=14))
+@settings(max_examples=500)
+@given(trials(network=networks(whole=True, features=True), max_periods=14))
 def test_kernel_equals_specification_bit_for_bit_on_whole_units(trial: Trial) -> None:
     specified, compiled = fields_of(run(trial, "specification")), fields_of(run(trial, "compiled"))
     for name, array in specified.items():
         np.testing.assert_array_equal(compiled[name], array, err_msg=name)
 
 
+@pytest.mark.parametrize("suite", SUITES)
 @settings(max_examples=200)
-@given(trials(max_periods=14), st.sampled_from(["compiled", "torch"]))
-def test_every_backend_agrees_with_the_specification_to_1e_12(trial: Trial, backend: str) -> None:
+@given(data=st.data(), backend=st.sampled_from(["compiled", "torch"]))
+def test_every_backend_agrees_with_the_specification_to_1e_12(suite: str, data: st.DataObject, backend: str) -> None:
+    trial = data.draw(trials(network=SUITES[suite], max_periods=14))
     specified, other = fields_of(run(trial, "specification")), fields_of(run(trial, backend))
     for name, array in specified.items():
         np.testing.assert_allclose(other[name], array, rtol=1e-12, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize("suite", SUITES)
 @settings(max_examples=500)
-@given(trials(max_periods=14), st.sampled_from(["specification", "compiled"]))
-def test_every_backend_agrees_with_the_referee(trial: Trial, backend: str) -> None:
+@given(data=st.data(), backend=st.sampled_from(["specification", "compiled"]))
+def test_every_backend_agrees_with_the_referee(suite: str, data: st.DataObject, backend: str) -> None:
+    trial = data.draw(trials(network=SUITES[suite], max_periods=14))
     network = trial.network
-    records = referee(network, lambda t, _view: trial.orders[t], trial.demand)
+    views, records = follow(trial)
     states, ledgers = run(trial, backend)
-    outlets = [outlet.name for outlet in network.outlets]
-    names = [node.name for node in network.nodes]
-    links = range(len(network.links))
-    for record, ledger, state in zip(records, ledgers, states[1:], strict=True):
-        expected = {
-            "on_hand": [record["on_hand"][n] for n in names],
-            "backorders": [record["backorders"][n] for n in outlets],
-            "in_transit": [record["pipeline"][e] + record["waiting"][e] for e in links],
-            "shipped": [record["shipped"][e] for e in links],
-            "ordered": [record["ordered"][e] for e in links],
-            "sold": [record["sold"][n] for n in outlets],
-            "lost": [record["lost"][n] for n in outlets],
-        }
-        for name, values in expected.items():
-            np.testing.assert_allclose(getattr(ledger, name)[0], values, rtol=1e-9, atol=1e-9, err_msg=name)
-        np.testing.assert_allclose(state.owed[0], [record["owed"][e] for e in links], rtol=1e-9, atol=1e-9)
+    places = {
+        "N": [x.name for x in network.nodes],
+        "C": [x.name for x in network.outlets],
+        "E": range(len(network.links)),
+    }
+    for t, (view, record, state, ledger) in enumerate(zip(views, records, states, ledgers, strict=False)):
+        for name, axis in LEDGER_AXES.items():
+            if name not in ("in_transit", "placed", "stockout"):
+                expected = [record[name][place] for place in places[axis]]  # type: ignore[literal-required]
+                np.testing.assert_allclose(
+                    getattr(ledger, name)[0], expected, rtol=1e-9, atol=1e-9, err_msg=f"{name} of period {t}"
+                )
+        held = [record["pipeline"][e] + record["waiting"][e] for e in places["E"]]  # type: ignore[index]
+        np.testing.assert_allclose(ledger.in_transit[0], held, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(ledger.cost[0], record["cost"], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(state.inventory_position[0], inventory_position(network, view), atol=1e-9)
+        np.testing.assert_allclose(state.echelon_inventory_position[0], echelon_position(network, view), atol=1e-9)
 
 
-@settings(max_examples=100)
-@given(trials(max_periods=8))
-def test_positions_agree_with_the_referee(trial: Trial) -> None:
-    views: list[Any] = []
-
-    def orders(t: int, view: Any) -> list[float]:
-        views.append(view)
-        return trial.orders[t]
-
-    referee(trial.network, orders, trial.demand)
-    states, _ = run(trial, "specification")
-    for view, state in zip(views, states, strict=False):
-        own = inventory_position(trial.network, view)
-        np.testing.assert_allclose(state.inventory_position[0], own, atol=1e-9)
-        np.testing.assert_allclose(
-            state.echelon_inventory_position[0], echelon_position(trial.network, view), atol=1e-9
-        )
-
-
+@pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=100)
-@given(trial=trials(max_periods=12))
-def test_the_invariants_hold(trial: Trial, backend: str) -> None:
-    states, ledgers = run(trial, backend)
+@settings(max_examples=150)
+@given(data=st.data())
+def test_every_unit_goes_somewhere(suite: str, backend: str, data: st.DataObject) -> None:
+    states, ledgers = run(data.draw(trials(network=SUITES[suite], max_periods=12)), backend)
     arrays = states[0].arrays
     for (before, after), ledger in zip(pairwise(states), ledgers, strict=True):
-        for name in STOCKS:
-            assert (getattr(after, name) >= 0).all(), name
-        assert not ((ledger.on_hand[:, arrays.outlet] > 1e-9) & (ledger.backorders > 1e-9)).any()
-        assert (ledger.shipped <= before.owed + ledger.ordered + 1e-9).all()
-        np.testing.assert_allclose(
-            before.owed + ledger.ordered, after.owed + ledger.shipped + ledger.dropped, atol=1e-9
-        )
-        _check_conservation(before, after, ledger)
+        audit(before, ledger, after)
+        assert (ledger.shipped <= before.owed + before.requests.sum(axis=2) + ledger.ordered + 1e-9).all()
+        open_outlets = (ledger.on_hand * before.node_up)[:, arrays.outlet]
+        assert not ((open_outlets > 1e-9) & (ledger.backorders > 1e-9)).any()
         np.testing.assert_allclose(sum(part.sum(axis=1) for part in ledger.costs.values()), ledger.cost, rtol=1e-12)
 
 
-def _check_conservation(before: State, after: State, ledger: Ledger) -> None:
-    """Positions move by orders, drops, and what customers take or are owed; nothing else."""
-    arrays = before.arrays
-    taken = dynamics.gather_sum(ledger.demand - ledger.lost, arrays.outlet_column[:, None])
-    moved = after.inventory_position - before.inventory_position
-    net = ledger.ordered - ledger.dropped
-    going_out = dynamics.gather_sum(net, arrays.out_links)
-    np.testing.assert_allclose(moved, net - (taken + going_out)[:, arrays.target], atol=1e-9)
+def test_the_audit_names_the_place_of_a_unit_that_vanished() -> None:
+    network = Network.from_dict(
+        {"nodes": [{"name": "a", "demand": {"law": "poisson", "mean": 4}}], "links": [{"target": "a", "lead_time": 1}]}
+    )
+    before = initial_state(network, 2)
+    after, ledger = dynamics.step(before, np.full((2, 1), 3.0), Draw(np.ones((2, 1))))
+    audit(before, ledger, after)
+    lost = after.on_hand - np.array([[0.0], [1.0]])
+    with pytest.raises(ConservationError, match=r"stock = .* off by 1 at 'a' in period 0, replication 1"):
+        audit(before, ledger, replace(after, on_hand=lost))
 
 
 @pytest.mark.parametrize("backend", ["specification", "compiled"])
 @settings(max_examples=60)
-@given(trial=trials(max_periods=8))
+@given(trial=trials(network=networks(features=True), max_periods=8))
 def test_a_batch_of_one_equals_a_row_of_a_batch_bit_for_bit(trial: Trial, backend: str) -> None:
-    alone, together = fields_of(run(trial, backend)), fields_of(run(trial, backend, copies=130))
+    alone, together = fields_of(run(trial, backend)), fields_of(run(trial, backend, copies=300))
     for name, array in alone.items():
-        np.testing.assert_array_equal(together[name], np.repeat(array, 130, axis=1), err_msg=name)
+        np.testing.assert_array_equal(together[name], np.repeat(array, 300, axis=1), err_msg=name)
 
 
-@settings(max_examples=100)
-@given(network=networks(whole=True), data=st.data())
-def test_the_fused_rollout_equals_stepping_bit_for_bit(network: Network, data: st.DataObject) -> None:
-    levels = data.draw(strategies.order_up_to_levels(network))
-    rule = order_up_to(
+@st.composite
+def rules(draw: st.DrawFn, network: Network) -> OrderUpTo:
+    """Any parametric rule."""
+    levels = draw(strategies.order_up_to_levels(network))
+    count = len(levels)
+    return order_up_to(
         network,
         levels,
-        reorder=[max(0.0, level - data.draw(st.integers(0, 5))) for level in levels],
-        cap=[float(data.draw(st.integers(1, 20))) for _ in levels],
-        position=data.draw(st.sampled_from(["installation", "echelon"])),
+        reorder=[max(0.0, level - draw(st.integers(0, 5))) for level in levels],
+        cap=draw(st.lists(st.integers(1, 20).map(float), min_size=count, max_size=count)),
+        lot=draw(st.lists(st.integers(-3, 4).map(lambda q: float(max(q, 0))), min_size=count, max_size=count)),
+        position=draw(st.sampled_from(["installation", "echelon"])),
+        review_period=draw(st.integers(1, 3)),
     )
+
+
+@settings(max_examples=200)
+@given(network=networks(whole=True, features=True), data=st.data())
+def test_the_fused_rollout_equals_stepping_bit_for_bit(network: Network, data: st.DataObject) -> None:
+    rule = data.draw(rules(network))
     problem = Problem("random", network, periods=12, warm_up=3)
-    scenarios = sample(network, periods=12, replications=130, seed=3)
+    scenarios = sample(network, periods=12, replications=10, seed=3)
     fused = simulate(problem, rule, scenarios)
-    stepped = simulate(problem, lambda state: rule(state), scenarios, backend="specification")
+    stepped = simulate(problem, lambda state: rule(state), scenarios, backend="specification", check=True)
     for name, array in fused.per_period.items():
         np.testing.assert_array_equal(stepped.per_period[name], array, err_msg=name)
     np.testing.assert_array_equal(stepped.cost, fused.cost)
+
+
+@settings(max_examples=200)
+@given(trial=trials(network=networks(whole=True, features=True), max_periods=8), data=st.data())
+def test_a_parametric_rule_orders_what_the_referee_orders(trial: Trial, data: st.DataObject) -> None:
+    rule = data.draw(rules(trial.network))
+    described = {name: getattr(rule, name) for name in ("reorder", "up_to", "cap", "lot", "position")}
+    described["review_period"] = [rule.review_period] * len(trial.network.links)
+    placed: list[list[float]] = []
+
+    def place(period: int, view: Any) -> list[float]:
+        asked = order_up_to_orders(trial.network, described, view, period)  # type: ignore[arg-type]
+        placed.append([accepted(link, order) for link, order in zip(trial.network.links, asked, strict=True)])
+        return placed[-1]
+
+    referee(trial.network, place, trial.draws)
+    state = initial_state(trial.network, 1)
+    for orders, draw in zip(placed, trial.draws, strict=True):
+        np.testing.assert_array_equal(rule(state)[0], orders)
+        state, _ = dynamics.step(state, rule(state), Draw(**draw_arrays(trial.network, draw)))
 
 
 @settings(max_examples=40)
@@ -204,10 +223,12 @@ def test_gradients_flow_from_the_cost_to_earlier_orders() -> None:
     network = make_problem("echelon/LostSales-v0", lead_time=2).network.model_copy(update={"units": "continuous"})
     state = initial_state(network, 1, like=torch.zeros(1, dtype=torch.float64))
     order = torch.tensor([[3.0]], dtype=torch.float64, requires_grad=True)
-    first_state, _ = dynamics.step(state, order, torch.tensor([[5.0]], dtype=torch.float64))
-    _, second = dynamics.step(first_state, torch.zeros_like(order), torch.tensor([[5.0]], dtype=torch.float64))
-    third_state, _ = dynamics.step(first_state, torch.zeros_like(order), torch.tensor([[5.0]], dtype=torch.float64))
-    _, third = dynamics.step(third_state, torch.zeros_like(order), torch.tensor([[0.0]], dtype=torch.float64))
+    first_state, _ = dynamics.step(state, order, Draw(torch.tensor([[5.0]], dtype=torch.float64)))
+    _, second = dynamics.step(first_state, torch.zeros_like(order), Draw(torch.tensor([[5.0]], dtype=torch.float64)))
+    third_state, _ = dynamics.step(
+        first_state, torch.zeros_like(order), Draw(torch.tensor([[5.0]], dtype=torch.float64))
+    )
+    _, third = dynamics.step(third_state, torch.zeros_like(order), Draw(torch.tensor([[0.0]], dtype=torch.float64)))
     assert second.cost.requires_grad is False or torch.autograd.grad(
         second.cost, order, retain_graph=True, allow_unused=True
     )[0] in (None, 0.0)
@@ -239,7 +260,7 @@ def test_the_specification_refuses_nothing_that_the_kernel_takes() -> None:
     scenarios = Scenarios(np.array([[[1.0]], [[2.0]]]))
     orders = np.array([[3.0], [4.0]])
     for step in (dynamics.step, _kernel.step):
-        following, ledger = step(state, orders, scenarios.demand[:, 0])
+        following, ledger = step(state, orders, scenarios.draw(0))
         np.testing.assert_array_equal(following.on_hand, orders)
         np.testing.assert_array_equal(ledger.backorders, [[1.0], [2.0]])
 

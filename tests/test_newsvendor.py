@@ -195,7 +195,7 @@ def test_long_convolutions_by_transform_agree_with_direct_ones() -> None:
     [
         (Poisson(mean=5, seasonal=(1, 2)), 1, "demand must have the same law in every period, got Poisson"),
         (Deterministic(values=(1, 2)), 1, "same law in every period, got Deterministic"),
-        (Empirical(values=(1, 2, 3), block=2), 1, "independent from period to period, got Empirical demand in blocks"),
+        (Empirical(values=(1, 2, 3), block=2), 1, "got Empirical demand that depends on the past"),
         (DiscreteUniform(low=0, high=3), 1.5, "whole number of periods for DiscreteUniform demand, got 1.5"),
         (Poisson(mean=5), -1, "lead time must be a finite number of at least 0 periods, got -1"),
     ],

@@ -1,33 +1,25 @@
-"""The referee against traces worked by hand, and against the laws that every run must obey."""
+"""The referee against traces of the classic model, worked by hand. Its laws are in `test_referee_laws.py`."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
 
 from echelon.envs.demand import Deterministic
-from echelon.envs.network import OUTSIDE, Link, Network, Node
+from echelon.envs.network import Link, Network, Node
 
-from .referee import Record, View, echelon_position, inventory_position, referee
-from .strategies import Demand, Orders, Trial, networks, trials
+from .referee import Record, View, echelon_position, inventory_position
+from .strategies import Demand, Orders, Trial, follow
 
 SOME_DEMAND = Deterministic(values=(1.0,))
 """Makes a node an outlet; the traces set the demand themselves."""
 
 
 def run(network: Network, orders: Orders, demand: Demand) -> tuple[list[View], list[Record]]:
-    """The views at review and the records of all periods."""
-    views: list[View] = []
-
-    def place(period: int, view: View) -> list[float]:
-        views.append(view)
-        return orders[period]
-
-    return views, referee(network, place, demand)
+    """The views at review and the records of all periods, of a network where only demand is left to chance."""
+    return follow(Trial(network, [{"demand": asked} for asked in demand], orders))
 
 
 def by_kind(record: Mapping[str, object], kind: str) -> dict[Any, float]:
@@ -80,7 +72,7 @@ def test_serial_system_with_backorders_follows_the_trace_by_hand() -> None:
             "backorders shop": [0, 0, 2, 3, 2, 2],
             "lost shop": [0, 0, 0, 0, 0, 0],
             "stockout shop": [0, 0, 20, 30, 20, 20],
-            "unit 0": [2.5, 0, 1, 0, 0, 0],
+            "purchase 0": [2.5, 0, 1, 0, 0, 0],
             "fixed 1": [3, 3, 0, 3, 0, 0],
         },
     )
@@ -282,133 +274,3 @@ def test_echelon_positions_count_a_shared_receiver_once_per_way_to_it() -> None:
     )
     views, _ = run(network, [[0] * 5], [{"plant": 0}])
     assert echelon_position(network, views[0]) == [6, 3, 3, 3, 3]
-
-
-# Laws.
-
-
-@given(trials())
-def test_units_are_conserved_at_every_node_and_on_every_link(trial: Trial) -> None:
-    network = trial.network
-    shipped: dict[int, float] = defaultdict(float)
-    sold: dict[str, float] = defaultdict(float)
-    for record in run(network, trial.orders, trial.demand)[1]:
-        for e, quantity in record["shipped"].items():
-            shipped[e] += quantity
-        for name, quantity in record["demand"].items():
-            sold[name] += quantity - record["lost"][name]
-        for node in network.nodes:
-            served = sold[node.name] - record["backorders"][node.name]
-            sent = sum(shipped[f] for f, link in enumerate(network.links) if link.source == node.name)
-            made = record["on_hand"][node.name] - node.initial_on_hand + served + sent
-            for e, link in enumerate(network.links):
-                if link.target == node.name:
-                    arrived = link.initial_in_transit * link.lead_time + shipped[e] - record["pipeline"][e]
-                    assert arrived - record["waiting"][e] == pytest.approx(made, abs=1e-9)
-
-
-@given(trials())
-def test_a_pipeline_holds_what_was_shipped_in_the_last_periods_of_its_lead_time(trial: Trial) -> None:
-    records = run(trial.network, trial.orders, trial.demand)[1]
-    for period, record in enumerate(records):
-        for e, link in enumerate(trial.network.links):
-            recent = sum(r["shipped"][e] for r in records[max(0, period + 1 - link.lead_time) : period + 1])
-            started = link.initial_in_transit * max(0, link.lead_time - 1 - period)
-            assert record["pipeline"][e] == pytest.approx(started + (recent if link.lead_time else 0), abs=1e-9)
-
-
-@given(trials())
-def test_no_quantity_is_negative(trial: Trial) -> None:
-    for record in run(trial.network, trial.orders, trial.demand)[1]:
-        assert record["cost"] >= 0
-        for kind in ("on_hand", "backorders", "waiting", "owed", "pipeline", "shipped", "sold", "lost"):
-            assert all(quantity >= 0 for quantity in by_kind(record, kind).values()), kind
-
-
-@given(trials())
-def test_stock_and_shortage_never_meet(trial: Trial) -> None:
-    network = trial.network
-    for record in run(network, trial.orders, trial.demand)[1]:
-        for node in network.nodes:
-            short = record["backorders"][node.name] + record["lost"].get(node.name, 0)
-            owes = sum(record["owed"][f] for f, link in enumerate(network.links) if link.source == node.name)
-            if short > 1e-9 or owes > 1e-9:
-                assert record["on_hand"][node.name] == pytest.approx(0, abs=1e-9)
-            components = [record["waiting"][e] for e, link in enumerate(network.links) if link.target == node.name]
-            assert min(components) == 0
-
-
-@given(trials())
-def test_shipments_stay_within_what_is_owed_and_the_rest_waits_or_is_dropped(trial: Trial) -> None:
-    network = trial.network
-    before = dict.fromkeys(range(len(network.links)), 0.0)
-    for record in run(network, trial.orders, trial.demand)[1]:
-        for e, link in enumerate(network.links):
-            owed = before[e] + record["ordered"][e]
-            assert record["shipped"][e] <= owed
-            if link.source == OUTSIDE:
-                assert record["shipped"][e] == owed
-            rest = 0 if link.unfilled == "drop" else owed - record["shipped"][e]
-            assert record["owed"][e] == pytest.approx(rest, abs=1e-9)
-        before = record["owed"]
-
-
-@given(trials(network=networks(whole=True)))
-def test_whole_units_stay_whole(trial: Trial) -> None:
-    for record in run(trial.network, trial.orders, trial.demand)[1]:
-        for kind in ("on_hand", "backorders", "waiting", "owed", "pipeline", "shipped", "sold", "lost"):
-            assert all(quantity.is_integer() for quantity in by_kind(record, kind).values()), kind
-
-
-@given(trials())
-def test_costs_are_the_rates_times_the_figures_of_the_record(trial: Trial) -> None:
-    for record in run(trial.network, trial.orders, trial.demand)[1]:
-        cost = 0.0
-        for node in trial.network.nodes:
-            cost += node.holding_cost * record["on_hand"][node.name]
-            cost += node.stockout_cost * (record["backorders"][node.name] + record["lost"].get(node.name, 0))
-        for e, link in enumerate(trial.network.links):
-            cost += link.transit_holding_cost * (record["pipeline"][e] + record["waiting"][e])
-            cost += link.unit_cost * record["shipped"][e] + link.fixed_cost * (record["ordered"][e] > 0)
-        assert record["cost"] == pytest.approx(cost, abs=1e-9)
-
-
-@given(trials(min_periods=2))
-def test_positions_move_only_by_orders_and_by_what_customers_take(trial: Trial) -> None:
-    network = trial.network
-    views, records = run(network, trial.orders, trial.demand)
-    for record, view, following in zip(records, views, views[1:], strict=False):
-        # What was ordered on each link and not dropped, so that it is still to come or has come.
-        gained = {e: record["ordered"][e] - _dropped(network, view, record, e) for e in view["owed"]}
-        taken = {node.name: 0.0 for node in network.nodes}
-        taken.update({name: record["demand"][name] - record["lost"][name] for name in record["demand"]})
-        for e, link in enumerate(network.links):
-            passed_on = sum(gained[f] for f, out in enumerate(network.links) if out.source == link.target)
-            installation = gained[e] - passed_on - taken[link.target]
-            echelon = gained[e] - _taken_downstream(network, taken, link.target)
-            before, after = inventory_position(network, view)[e], inventory_position(network, following)[e]
-            assert after - before == pytest.approx(installation, abs=1e-9)
-            before, after = echelon_position(network, view)[e], echelon_position(network, following)[e]
-            assert after - before == pytest.approx(echelon, abs=1e-9)
-
-
-@given(trials())
-def test_a_policy_that_spoils_its_view_spoils_nothing_else(trial: Trial) -> None:
-    def spoil(period: int, view: View) -> list[float]:
-        view["on_hand"].clear()
-        view["pipeline"][0].clear()
-        return trial.orders[period]
-
-    assert referee(trial.network, spoil, trial.demand) == run(trial.network, trial.orders, trial.demand)[1]
-
-
-def _dropped(network: Network, view: View, record: Record, e: int) -> float:
-    if network.links[e].unfilled != "drop":
-        return 0.0
-    return view["owed"][e] + record["ordered"][e] - record["shipped"][e]
-
-
-def _taken_downstream(network: Network, taken: dict[str, float], name: str) -> float:
-    """What customers take at the node and below it, once per way to each."""
-    below = [link.target for link in network.links if link.source == name]
-    return taken[name] + sum(_taken_downstream(network, taken, target) for target in below)

@@ -77,7 +77,9 @@ NETWORKS = {
         ],
     },
 }
-SHARES = {"holding": 0.5, "transit_holding": 0.0, "stockout": 0.3, "purchase": 0.0, "fixed": 0.2}
+SHARES = {"holding": 0.5, "transit_holding": 0.0, "stockout": 0.3, "purchase": 0.0, "fixed": 0.2} | dict.fromkeys(
+    ("processing_holding", "scrap", "revenue"), 0.0
+)
 
 
 def write_csv(file: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -525,7 +527,7 @@ def test_a_missing_column_and_a_missing_mean_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mean of policy 'PPO' on 'lost sales' must be a number \(got 'nan'\)"):
         read_run(folder)
     (folder / "results.csv").write_text("problem,policy\n")
-    with pytest.raises(ConfigError, match=r"lacks holding, transit_holding, stockout, purchase, fixed"):
+    with pytest.raises(ConfigError, match=r"lacks holding, processing_holding, transit_holding, stockout, purchase, fixed, scrap, revenue"):
         read_run(folder)
 
 

@@ -50,7 +50,7 @@ BROKEN = {
     ),
     "a key of nowhere": (
         STORE + "zzz: 1\n",
-        ["net.yaml:9: zzz: unknown key; known: description, links, name, nodes, units"],
+        ["net.yaml:9: zzz: unknown key; known: demand_correlation, description, links, name, nodes, resources, units"],
     ),
     "a misspelt key of a demand law": (
         STORE.replace("mean: 5", "maen: 5"),
@@ -63,14 +63,16 @@ BROKEN = {
         STORE.replace("poisson", "poison"),
         [
             "net.yaml:6: nodes.0.demand.law: must be one of poisson, geometric, negative_binomial, discrete_uniform, "
-            "uniform, normal, gamma, deterministic, empirical (got 'poison'); did you mean 'poisson'?"
+            "uniform, normal, gamma, deterministic, empirical, compound, intermittent, ar1, "
+            "markov_modulated (got 'poison'); did you mean 'poisson'?"
         ],
     ),
     "a demand without its law": (
         STORE.replace("law: poisson, ", ""),
         [
             "net.yaml:6: nodes.0.demand.law: is required; known: poisson, geometric, negative_binomial, "
-            "discrete_uniform, uniform, normal, gamma, deterministic, empirical"
+            "discrete_uniform, uniform, normal, gamma, deterministic, empirical, compound, intermittent, ar1, "
+            "markov_modulated"
         ],
     ),
     "a demand that is a name": (
@@ -96,7 +98,8 @@ BROKEN = {
     "a misspelt choice": (
         STORE.replace("stockout_cost: 9", "stockout_rule: lost_sale"),
         [
-            "net.yaml:5: nodes.0.stockout_rule: must be 'backorder' or 'lost_sales'; did you mean 'lost_sales'? "
+            "net.yaml:5: nodes.0.stockout_rule: must be a number, or must be 'backorder' or 'lost_sales'; "
+            "did you mean 'lost_sales'? "
             "(got 'lost_sale')"
         ],
     ),
@@ -358,7 +361,7 @@ def test_the_labels_that_pydantic_gives_to_union_members_do_not_show(tmp_path: P
     assert override_problems(tmp_path, "training.law={law: poisson, mean: -1}") == [
         "--set: training.law.law: must be 'deterministic' (got 'poisson')",
         "--set: training.law.values: is required",
-        "--set: training.law.mean: unknown key; known: law, seasonal, values, or must be greater than 0 (got -1)",
+        "--set: training.law.mean: unknown key; known: growth, law, promotions, seasonal, trend, values, or must be greater than 0 (got -1)",
     ]
 
 

@@ -1,0 +1,140 @@
+"""The fastest rollout: parametric rules on plain networks, for the cost of each replication and nothing else.
+
+A network is plain if every node has one supply link with a fixed lead time and none of the features
+that `plain` names: serial systems and distribution trees. The sequence of events is that of
+`dynamics`, and the costs are those of `simulate`. What is different:
+
+- A node has one **net stock**, what is on hand less what its customers wait for, and one **position**,
+  which follows what happens instead of being summed up anew.
+- What is in transit to a node is a ring of lead time + 1 rows: one falls due, one is filled. What is
+  asked for is written into the row that it fills; what cannot be shipped is taken out again.
+- A node reviews, receives, ships and sells in one pass over its rows, receivers before suppliers,
+  unless it has customers as well as receivers, or several receivers. A node with lead time 0 has to
+  wait until its supplier has shipped.
+- Costs are sums of quantities until the end. If units are whole and all counted periods weigh the
+  same, everything is exact in single precision as long as nothing exceeds 2^24, which is watched; a
+  block that comes near is run again in double precision. So the precision changes no result, nor
+  does the number of threads or the way in which the batch is split.
+
+Rows are blocks of W replications, and all rows of a block are in one matrix. The link into a node goes
+by the number of the node, and nodes are numbered receivers first. Other axes: T periods, C outlets,
+K receivers of one node, S sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echelon.envs import _fused_kernel as kernel
+from echelon.envs._compiled import aligned
+from echelon.envs._fused_plan import common_weight, largest_demand, plan_of, structure_of, weights_of
+from echelon.envs.arrays import PRIORITY, PROPORTIONAL, network_arrays
+from echelon.envs.network import Network
+from echelon.envs.policy import OrderUpTo
+
+Floats = NDArray[np.float64]
+
+WIDTH = 256
+"""Replications of a block."""
+TILE = 16_384
+"""Bytes of demand that a block reads ahead."""
+
+
+def plain(network: Network) -> bool:
+    """Whether the network is one that `rollout_cost` can run."""
+    arrays = network_arrays(network)
+    return (
+        arrays.in_links.shape[1] == 1
+        and not any((arrays.delays, arrays.process_slots, arrays.ages, arrays.queue))
+        and not any((arrays.bounded_orders, arrays.limited_shipping, arrays.limited_making, arrays.partial))
+        and not any((arrays.alternatives, arrays.bills, arrays.laterals))
+        and bool(np.isin(arrays.allocation, (PROPORTIONAL, PRIORITY)).all())
+        and bool((arrays.shortest == arrays.longest).all())
+        and not arrays.price.any()
+        and all(link.yield_rate == 1.0 for link in network.links)
+    )
+
+
+def can_fuse(network: Network, rule: OrderUpTo) -> bool:
+    """Whether `rollout_cost` gives the cost of this rule on this network.
+
+    Beyond `plain`: where units are whole, so must the levels be. Where they are not, neither the rule nor
+    the costs may jump, because then the rounding of a position could decide whether an order is placed.
+    """
+    if not plain(network):
+        return False
+    arrays = network_arrays(network)
+    if arrays.whole_units:
+        levels = np.concatenate((rule.reorder, rule.up_to, rule.cap, rule.lot))
+        return bool(np.all(levels == np.floor(levels)))
+    jumps = rule.lot.any() or arrays.fixed_cost.any() or not np.array_equal(rule.reorder, rule.up_to)
+    return not jumps
+
+
+def rollout_cost(network: Network, rule: OrderUpTo, demand: Floats, weights: Floats, *, threads: int = 1) -> Floats:
+    """[B] what a rule costs with the demand [B, T, C]: the cost of each period times its weight [T], added up.
+
+    This is `simulate(...).cost` for the networks and rules that `can_fuse`. The demand may have any
+    strides; it is read fastest where replications lie next to each other in memory.
+    """
+    structure = structure_of(network)
+    memory, layout = _memory(demand)
+    batch, width = len(demand), _width(len(demand))
+    cost, done = np.empty(batch), np.zeros(-(-batch // width), dtype=np.bool_)
+    try_single = structure.whole_units and common_weight(weights) is not None
+    for precision in (np.float32, np.float64) if try_single else (np.float64,):
+        plan, weighing = plan_of(structure, rule, precision), weights_of(structure, weights, precision)
+        bound = largest_demand(structure, rule) if precision is np.float32 else np.inf
+        task = (plan, weighing, memory, layout, bound, cost, done)
+
+        def run(first: int, last: int, task: tuple[Any, ...] = task) -> None:
+            kernel.run(*task, first, last, _work(task[0], task[1], width, demand.shape[2]))
+
+        _in_threads(run, len(done), threads)
+        if done.all():
+            break
+    return cost
+
+
+def _in_threads(run: Callable[[int, int], None], blocks: int, threads: int) -> None:
+    """Call `run` with the first and the last of the blocks of each thread."""
+    count = max(1, min(threads, blocks))
+    edges = [blocks * k // count for k in range(count + 1)]
+    if count == 1:
+        run(*edges)
+        return
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(run, edges[:-1], edges[1:]))
+
+
+def _width(batch: int) -> int:
+    """A block as wide as the batch is, in full vectors, up to `WIDTH`."""
+    return min(WIDTH, -(-batch // 16) * 16)
+
+
+def _memory(demand: Floats) -> tuple[Floats, kernel.Layout]:
+    """All of the memory that the demand occupies as one row, and where each of its numbers is in it."""
+    steps = [stride // 8 for stride in demand.strides]
+    if demand.dtype != np.float64 or min(demand.strides) < 0 or any(stride % 8 for stride in demand.strides):
+        demand = np.ascontiguousarray(demand, dtype=np.float64)
+        steps = [stride // 8 for stride in demand.strides]
+    size = 1 + sum((length - 1) * step for length, step in zip(demand.shape, steps, strict=True))
+    return np.lib.stride_tricks.as_strided(demand, (size,), (8,), writeable=False), kernel.Layout(*steps)
+
+
+def _work(plan: kernel.Plan, weights: kernel.Weights, width: int, outlets: int) -> kernel.Work:
+    precision, keys = plan.start.dtype, 2 * plan.receivers.shape[1] + 1
+    periods = max(1, min(kernel.FLUSH, TILE // (outlets * width * precision.itemsize)))
+    return kernel.Work(
+        rows=aligned((len(plan.start), width), precision),
+        demand=aligned((periods, outlets, width), precision),
+        totals=aligned((len(weights.rate), width), np.float64),
+        now=np.zeros(len(plan.nodes), dtype=kernel.NOW),
+        small_keys=aligned((keys, width), np.uint16),
+        large_keys=aligned((keys, width), np.float64),
+    )

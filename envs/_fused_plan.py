@@ -1,0 +1,230 @@
+"""What the compiled part of the fused rollout is told about a network, a rule and the weights of the periods."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echelon.envs._fused_kernel import CHAIN, LEAF, LEVELS, MIXED, NODE, SCRATCH, SINGLE_LIMIT, Plan, Weights
+from echelon.envs.arrays import PRIORITY, NetworkArrays, network_arrays
+from echelon.envs.dynamics import initial_state
+from echelon.envs.network import Network
+from echelon.envs.policy import OrderUpTo
+
+Floats = NDArray[np.float64]
+Precision = type[np.float32] | type[np.float64]
+
+
+class Structure(NamedTuple):
+    """What is the same for all rules on a network; see `Plan` for the rest. Nodes are numbered receivers first."""
+
+    link: Any
+    """[N] the link into each node."""
+    nodes: Any
+    receivers: Any
+    comparators: Any
+    start: Any
+    """[rows], without the positions."""
+    positions: dict[str, Floats]
+    """[N] at the start, by the kind of position."""
+    lost: Floats
+    """[N]"""
+    scratch: int
+    sums: int
+    rate: Floats
+    """[S]"""
+    transit: Floats
+    """[L] money per period for what is in each slot of the pipelines at the start."""
+    bound: tuple[float, float, float]
+    """See `_bound`."""
+    whole_units: bool
+
+
+@lru_cache(maxsize=256)
+def structure_of(network: Network) -> Structure:
+    """The structure of a plain network."""
+    arrays, state = network_arrays(network), initial_state(network, 1)
+    order = arrays.upstream_first[::-1]
+    link = arrays.in_links[order, 0]
+    nodes, receivers = _nodes(arrays, order, link)
+    scratch = _number_rows(nodes)
+    sums = scratch + SCRATCH
+    rate = _number_sums(nodes, receivers, arrays, order, link, sums)
+    return Structure(
+        link=link,
+        nodes=nodes,
+        receivers=receivers,
+        comparators=_comparators(receivers.shape[1]),
+        start=_start(nodes, state.on_hand[0, order], state.pipeline[0, link], sums + len(rate)),
+        positions={
+            "installation": state.inventory_position[0, link],
+            "echelon": state.echelon_inventory_position[0, link],
+        },
+        lost=1.0 - np.append(arrays.waits, 1.0)[nodes["outlet"]],
+        scratch=scratch,
+        sums=sums,
+        rate=rate,
+        transit=arrays.transit_holding_cost @ state.pipeline[0],
+        bound=_bound(nodes, receivers, float(state.on_hand.sum() + state.pipeline.sum())),
+        whole_units=arrays.whole_units,
+    )
+
+
+def _nodes(arrays: NetworkArrays, order: Any, link: Any) -> tuple[Any, NDArray[np.int64]]:
+    """[N] of `NODE`, without the rows, and the receivers [N, K]."""
+    number = np.append(np.argsort(order), -1)
+    receivers = number[np.append(arrays.target, -1)[arrays.out_links[order]]]
+    nodes = np.zeros(len(order), dtype=NODE)
+    nodes["lead_time"] = arrays.longest[link]
+    nodes["source"] = number[arrays.source[link]]
+    nodes["receivers"] = (receivers >= 0).sum(axis=1)
+    nodes["outlet"] = np.where(arrays.outlet_column < len(arrays.outlet), arrays.outlet_column, -1)[order]
+    nodes["drops"] = arrays.keeps_backlog[link] == 0
+    nodes["by_priority"] = arrays.allocation[order] == PRIORITY
+    nodes["kind"] = _kinds(nodes)
+    return nodes, receivers
+
+
+def _kinds(nodes: Any) -> NDArray[np.int64]:
+    """[N] `LEAF`, `CHAIN` or `MIXED`."""
+    later = nodes["lead_time"] > 0
+    kinds = np.where(later & (nodes["receivers"] == 0), LEAF, MIXED)
+    kinds[later & (nodes["receivers"] == 1) & (nodes["outlet"] < 0)] = CHAIN
+    return kinds
+
+
+def _number_rows(nodes: Any) -> int:
+    """Give the nodes their rows; returns how many there are. An outside source ships orders as they are."""
+    count = len(nodes)
+    names = ("position", "stock", "owed", "order", "asked", "unshipped")
+    for place, name in enumerate(names):
+        nodes[name] = np.arange(count) + place * count
+    nodes["ring_size"] = np.where(nodes["source"] >= 0, np.maximum(nodes["lead_time"], 1), nodes["lead_time"] + 1)
+    ends = len(names) * count + np.cumsum(nodes["ring_size"])
+    nodes["ring"] = ends - nodes["ring_size"]
+    return int(ends[-1])
+
+
+def _number_sums(nodes: Any, receivers: Any, arrays: NetworkArrays, order: Any, link: Any, first: int) -> Floats:
+    """Give the nodes the rows of their sums, one for all quantities of a kind with the same rate [S]."""
+    stockout_cost = np.append(arrays.stockout_cost, 0.0)  # where there are no customers
+    rates = {
+        "held": arrays.holding_cost[order],
+        "short": stockout_cost[nodes["outlet"]],
+        "placed": arrays.fixed_cost[link],
+        "shipped": arrays.unit_cost[link],
+        "in_transit": arrays.transit_holding_cost[link],
+    }
+    numbers: dict[tuple[str, float], int] = {}
+    for v in np.flatnonzero(nodes["kind"] == CHAIN):  # usual: in transit at the holding cost of the sender
+        receiver = receivers[v, 0]
+        if rates["in_transit"][receiver] and rates["in_transit"][receiver] == rates["held"][v]:
+            nodes["with_transit"][v], rates["in_transit"][receiver] = 1, 0.0
+    for kind, of_nodes in rates.items():
+        nodes[kind] = -1
+        for v, rate in enumerate(of_nodes):
+            if rate or kind in ("held", "short"):
+                nodes[kind][v] = first + numbers.setdefault((kind, float(rate)), len(numbers))
+    return np.array([rate for _, rate in numbers])
+
+
+def _start(nodes: Any, on_hand: Floats, pipeline: Floats, count: int) -> Floats:
+    """[count] the value of every row at the start, without the positions."""
+    start = np.zeros(count)
+    start[nodes["stock"]] = on_hand
+    for node, slots in zip(nodes, pipeline, strict=True):
+        later = node["lead_time"] - 1  # the last slot is filled in period 0
+        start[node["ring"] + 1 : node["ring"] + 1 + later] = slots[: max(0, later)]
+    return start
+
+
+def _comparators(count: int) -> NDArray[np.int64]:
+    """[P, 2] pairs to compare and exchange that sort `count` rows (merge exchange, Knuth, vol. 3, 5.2.2M)."""
+    pairs = []
+    top = 1 << max(0, (count - 1).bit_length() - 1)
+    step = top
+    while step:
+        width, rest, gap = top, 0, step
+        while True:
+            pairs += [(i, i + gap) for i in range(count - gap) if i & step == rest]
+            if width == step:
+                break
+            gap, width, rest = width - step, width >> 1, step
+        step >>= 1
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _bound(nodes: Any, receivers: NDArray[np.int64], stocks: float) -> tuple[float, float, float]:
+    """What limits every quantity: the stocks at the start, and the factors of the levels and of the total demand.
+
+    Let A be twice the sum of all levels and stocks. What a node has ordered and not lost to a rule that drops
+    exceeds what has left it by at most A, since its position then was at most at a level; and an order
+    exceeds by at most A what has left the node, with what its receivers ask for in the same period.
+    """
+    ordered, order = np.zeros((2, len(nodes))), np.zeros((2, len(nodes)))  # factors of A and of the demand
+    for v, node in enumerate(nodes):
+        below = receivers[v, : node["receivers"]]
+        kept = ordered[:, below] + nodes["drops"][below] * order[:, below]
+        asked = ordered[:, below] + order[:, below]
+        ordered[:, v] = 1.0 + kept[0].sum(), kept[1].max(initial=1.0)
+        order[:, v] = 1.0 + asked[0].sum(), asked[1].max(initial=1.0)
+    of_levels, of_demand = (ordered + order).max(axis=1)
+    return stocks, 1.0 + float(of_levels), float(of_demand)
+
+
+def largest_demand(structure: Structure, rule: OrderUpTo) -> float:
+    """The largest total demand of a replication that keeps every quantity exact in single precision."""
+    stocks, of_levels, of_demand = structure.bound
+    levels = 2.0 * (stocks + float(np.sum(np.abs(rule.reorder) + np.abs(rule.up_to) + rule.lot)))
+    return (SINGLE_LIMIT - levels * of_levels) / of_demand
+
+
+def plan_of(structure: Structure, rule: OrderUpTo, precision: Precision) -> Plan:
+    """What the compiled code reads of a rule on a network."""
+    link = structure.link
+    columns = (rule.reorder[link], rule.up_to[link], rule.cap[link], rule.lot[link], structure.lost)
+    levels = np.empty(len(link), dtype=[(name, precision) for name in LEVELS])
+    for name, column in zip(LEVELS, columns, strict=True):
+        levels[name] = column
+    start = structure.start.astype(precision)
+    start[structure.nodes["position"]] = structure.positions[rule.position]
+    return Plan(
+        nodes=structure.nodes,
+        levels=levels,
+        receivers=structure.receivers,
+        comparators=structure.comparators,
+        start=start,
+        scratch=structure.scratch,
+        sums=structure.sums,
+        whole_units=structure.whole_units,
+        echelon=rule.position == "echelon",
+        review_period=rule.review_period,
+    )
+
+
+def common_weight(weights: Floats) -> float | None:
+    """The weight of all periods that count, or None if they differ."""
+    counted = weights[weights != 0.0]
+    if len(counted) == 0:
+        return 1.0
+    return float(counted[0]) if np.all(counted == counted[0]) else None
+
+
+def weights_of(structure: Structure, weights: Floats, precision: Precision) -> Weights:
+    """What the compiled code reads of the weights [T]; a common weight becomes 1, so that whole sums stay whole."""
+    scale = common_weight(weights) or 1.0
+    period = weights / scale
+    spent = np.zeros((len(structure.transit) + 1, len(weights)))
+    for length in range(1, len(spent)):
+        spent[length] = spent[length - 1]
+        spent[length, : 1 - length or None] += period[length - 1 :]
+    return Weights(
+        period=period.astype(precision),
+        transit=spent[structure.nodes["lead_time"]].astype(precision),
+        rate=structure.rate,
+        base=float(structure.transit @ spent[1:, 0]),
+        scale=scale,
+    )
