@@ -241,6 +241,33 @@ class Codec:
         low, high = self._range
         return np.asarray(np.floor((high - low) / self._stride + 1e-9) + 1, dtype=np.int64)
 
+    def columns_of_nodes(self) -> list[NDArray[np.int64]]:
+        """For each node the columns of the observation that concern it: its stock, the links into it, what it owes
+        and whether the links out of it are up, and the phase of the calendar."""
+        arrays, at = self.arrays, tables_of(self.arrays).at
+        rows = self._sights[0]
+        concerned = [set(range(len(rows), self.observation_space.shape[0])) for _ in self.network.nodes]
+        by_node = ((M_ON_HAND, 1), (M_IN_PROCESS, arrays.process_slots), (M_AGES, arrays.ages), (M_NODE_UP, 1))
+        by_link = (
+            (M_PIPELINE, arrays.slots),
+            (M_REQUESTS, arrays.delays),
+            (M_COMPONENTS, 1),
+            (M_OWED, 1),
+            (M_LINK_UP, 1),
+        )
+        for d, row in enumerate(rows):
+            for place, stride in by_node:
+                n = (row - at[place]) // max(stride, 1)
+                if at[place] <= row and n < len(concerned) and stride:
+                    concerned[n].add(d)
+            for place, stride in by_link:
+                e = (row - at[place]) // max(stride, 1)
+                if at[place] <= row and e < len(arrays.target) and stride:
+                    concerned[arrays.target[e]].add(d)
+                    if place in (M_OWED, M_LINK_UP) and not arrays.from_outside[e]:
+                        concerned[arrays.source[e]].add(d)
+        return [np.array(sorted(columns)) for columns in concerned]
+
     def observe(self, state: State) -> NDArray[np.float32]:
         """Observations [B, D] of a NumPy state."""
         return self.observe_memory(memory_of(state), state.period)
@@ -282,7 +309,7 @@ class Codec:
         if self.decision == "orders":
             return quantity
         orders = np.maximum(quantity - state().echelon_inventory_position.T, 0.0)
-        return np.rint(orders) if self.arrays.whole_units else orders
+        return np.asarray(np.rint(orders) if self.arrays.whole_units else orders)
 
     @cached_property
     def _rounds(self) -> bool:

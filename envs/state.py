@@ -115,6 +115,19 @@ class State:
         return cascade_sum(self.inventory_position, self.arrays)
 
 
+COST_AXES = {
+    "holding": "N",
+    "processing_holding": "N",
+    "transit_holding": "E",
+    "stockout": "C",
+    "purchase": "E",
+    "fixed": "E",
+    "scrap": "N",
+    "revenue": "C",
+}
+"""The kinds of cost, with the letter of the last axis of each."""
+
+
 @dataclass(frozen=True, eq=False)
 class Ledger:
     """What one period moved, in units, and from that what it cost, in money."""

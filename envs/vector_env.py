@@ -11,11 +11,12 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from echelon.envs._kernel import Engine, draws_of
+from echelon.envs._layout import quantities_of
 from echelon.envs.codec import ActionKind, Codec, Decision
 from echelon.envs.dynamics import initial_state
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import sample_rows, stream_key
-from echelon.envs.state import State
+from echelon.envs.state import Ledger, State
 
 Arrays = dict[str, Any]
 
@@ -40,6 +41,12 @@ class Batch:
         """The current state, or None before the first reset."""
         return None if self._engine is None else self._engine.state
 
+    @property
+    def ledger(self) -> Ledger:
+        """What the last step moved and cost."""
+        arrays = self.codec.arrays
+        return Ledger(arrays=arrays, **quantities_of(arrays, self._entry))
+
     def seed(self, seeds: Sequence[int]) -> None:
         """Start the streams of the copies anew."""
         self.keys = np.stack([stream_key(seed, "environment") for seed in seeds])
@@ -63,9 +70,9 @@ class Batch:
             raise RuntimeError("reset must be called before step, and again when an episode has ended")
         quantity = codec.quantities(action, self.size, engine.period)
         orders = codec.as_orders(quantity, lambda: engine.state)
-        entry = engine.step_drawn(orders, self._draws, engine.period)
+        self._entry = engine.step_drawn(orders, self._draws, engine.period)
         ends = engine.period == self.problem.periods
-        return codec.observe_memory(engine.memory, engine.period), engine.cost(entry), ends
+        return codec.observe_memory(engine.memory, engine.period), engine.cost(self._entry), ends
 
 
 class NetworkVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
