@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,8 @@ from echelon.envs.policy import OrderUpTo
 
 Floats = NDArray[np.float64]
 
-WIDTH = 256
-"""Replications of a block."""
-TILE = 16_384
-"""Bytes of demand that a block reads ahead."""
+WIDTH = 384
+"""Most replications in a block."""
 
 
 def plain(network: Network) -> bool:
@@ -76,24 +75,45 @@ def can_fuse(network: Network, rule: OrderUpTo) -> bool:
     return not jumps
 
 
-def rollout_cost(network: Network, rule: OrderUpTo, demand: Floats, weights: Floats, *, threads: int = 1) -> Floats:
+@dataclass(frozen=True, eq=False)
+class PackedDemand:
+    """Demand in the form that the rollout reads, which takes a fourth of the memory if all of it is whole."""
+
+    rows: NDArray[Any]
+    """[T * C, B] numbers of two bytes, or of eight if they do not fit."""
+    largest_total: float
+    """The largest total of a replication, infinite if not all numbers are whole."""
+
+
+def pack(demand: Floats) -> PackedDemand:
+    """Pack demand [B, T, C] once for many rollouts. Fast where replications lie next to each other in memory."""
+    rows = np.ascontiguousarray(demand.transpose(1, 2, 0), dtype=np.float64).reshape(-1, len(demand))
+    packed, totals = np.empty(rows.shape, dtype=np.uint16), np.zeros(len(demand))
+    if kernel.pack(rows, packed, totals):
+        return PackedDemand(packed, float(totals.max()))
+    return PackedDemand(rows, np.inf)
+
+
+def rollout_cost(
+    network: Network, rule: OrderUpTo, demand: Floats | PackedDemand, weights: Floats, *, threads: int = 1
+) -> Floats:
     """[B] what a rule costs with the demand [B, T, C]: the cost of each period times its weight [T], added up.
 
-    This is `simulate(...).cost` for the networks and rules that `can_fuse`. The demand may have any
-    strides; it is read fastest where replications lie next to each other in memory.
+    This is `simulate(...).cost` for the networks and rules that `can_fuse`. Demand that is used more than
+    once is best packed before.
     """
     structure = structure_of(network)
-    memory, layout = _memory(demand)
-    batch, width = len(demand), _width(len(demand))
+    packed = demand if isinstance(demand, PackedDemand) else pack(demand)
+    batch = packed.rows.shape[1]
+    width = _width(batch)
     cost, done = np.empty(batch), np.zeros(-(-batch // width), dtype=np.bool_)
-    try_single = structure.whole_units and common_weight(weights) is not None
-    for precision in (np.float32, np.float64) if try_single else (np.float64,):
+    exact = structure.whole_units and packed.largest_total <= largest_demand(structure, rule)
+    for precision in (np.float32, np.float64) if exact and common_weight(weights) is not None else (np.float64,):
         plan, weighing = plan_of(structure, rule, precision), weights_of(structure, weights, precision)
-        bound = largest_demand(structure, rule) if precision is np.float32 else np.inf
-        task = (plan, weighing, memory, layout, bound, cost, done)
+        task = (plan, weighing, packed.rows, cost, done)
 
         def run(first: int, last: int, task: tuple[Any, ...] = task) -> None:
-            kernel.run(*task, first, last, _work(task[0], task[1], width, demand.shape[2]))
+            kernel.run(*task, first, last, _work(task[0], task[1], width))
 
         _in_threads(run, len(done), threads)
         if done.all():
@@ -113,28 +133,18 @@ def _in_threads(run: Callable[[int, int], None], blocks: int, threads: int) -> N
 
 
 def _width(batch: int) -> int:
-    """A block as wide as the batch is, in full vectors, up to `WIDTH`."""
-    return min(WIDTH, -(-batch // 16) * 16)
+    """Replications of a block: blocks of one size, in full vectors."""
+    blocks = -(-batch // WIDTH)
+    return -(-batch // (16 * blocks)) * 16
 
 
-def _memory(demand: Floats) -> tuple[Floats, kernel.Layout]:
-    """All of the memory that the demand occupies as one row, and where each of its numbers is in it."""
-    steps = [stride // 8 for stride in demand.strides]
-    if demand.dtype != np.float64 or min(demand.strides) < 0 or any(stride % 8 for stride in demand.strides):
-        demand = np.ascontiguousarray(demand, dtype=np.float64)
-        steps = [stride // 8 for stride in demand.strides]
-    size = 1 + sum((length - 1) * step for length, step in zip(demand.shape, steps, strict=True))
-    return np.lib.stride_tricks.as_strided(demand, (size,), (8,), writeable=False), kernel.Layout(*steps)
-
-
-def _work(plan: kernel.Plan, weights: kernel.Weights, width: int, outlets: int) -> kernel.Work:
-    precision, keys = plan.start.dtype, 2 * plan.receivers.shape[1] + 1
-    periods = max(1, min(kernel.FLUSH, TILE // (outlets * width * precision.itemsize)))
+def _work(plan: kernel.Plan, weights: kernel.Weights, width: int) -> kernel.Work:
+    precision, scratch = plan.start.dtype, 2 * plan.receivers.shape[1] + 2
     return kernel.Work(
         rows=aligned((len(plan.start), width), precision),
-        demand=aligned((periods, outlets, width), precision),
+        demand=aligned((int(plan.nodes["outlet"].max()) + 1, width), precision),
         totals=aligned((len(weights.rate), width), np.float64),
         now=np.zeros(len(plan.nodes), dtype=kernel.NOW),
-        small_keys=aligned((keys, width), np.uint16),
-        large_keys=aligned((keys, width), np.float64),
+        small=aligned((scratch, width), np.uint16),
+        large=aligned((scratch, width), np.float64),
     )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from echelon.envs._compiled import at, compiled, inlined, prefetch, vectorised
+from echelon.envs._compiled import LINE, at, compiled, inlined, prefetch, vectorised
 
 FLUSH = 64
 """Periods after which the sums of a block are added up in double precision."""
@@ -28,11 +28,13 @@ SCRATCH = 3
 ZERO, ONE, NEVER = np.float32(0), np.float32(1), np.float32(-np.inf)
 """Single precision: what they are combined with keeps the precision that it has."""
 
-BROKEN = np.uint32(2**31)
-"""More than any demand; what is not whole counts as this."""
+TOO_LARGE = np.uint32(2**16)
+"""What does not fit into two bytes."""
 
-LEAF, CHAIN, MIXED = range(3)
-"""Kinds of nodes: with customers only, with one receiver only, all others. Those with lead time 0 are mixed."""
+LEAF, ASKING, CHAIN, MIXED = range(4)
+"""Kinds of nodes: with customers only; the same, and the supplier is mixed; with one receiver only; all others.
+
+Those with lead time 0 are mixed. Where sales can be lost, or orders cost money, no node is of the second kind."""
 
 NODE = np.dtype(
     [
@@ -95,6 +97,8 @@ class Plan(NamedTuple):
     """The first of `SCRATCH` rows."""
     sums: int
     """The first row of sums; they are the last ones."""
+    limit: float
+    """Sums below this are exact."""
     whole_units: bool
     echelon: bool
     review_period: int
@@ -115,62 +119,60 @@ class Weights(NamedTuple):
     """What the whole cost is multiplied by in the end."""
 
 
-class Layout(NamedTuple):
-    """Where demand is in memory: that of replication b, period t and outlet c at b * row + t * period + c * outlet."""
-
-    row: int
-    period: int
-    outlet: int
-
-
 class Work(NamedTuple):
     """Working memory for one block of replications."""
 
     rows: Any
     """[rows, W]"""
     demand: Any
-    """[periods, C, W] of some periods; of one that is over, the part that was not lost."""
+    """[C, W] of the period; in the end without what was lost."""
     totals: Any
     """[S, W] the sums until the last flush, in double precision."""
     now: Any
     """[N] of `NOW`"""
-    small_keys: Any
-    """[2 K + 1, W] of two bytes: keys of the allocation."""
-    large_keys: Any
-    """[2 K + 1, W] of eight bytes."""
+    small: Any
+    """[2 K + 2, W] of two bytes: scratch of the allocation."""
+    large: Any
+    """[2 K + 2, W] of eight bytes."""
 
 
 @compiled
-def run(plan, weights, memory, layout, bound, cost, done, first, last, work):  # type: ignore[no-untyped-def]
-    """Blocks first, ..., last - 1, without those that are done. One that leaves the precision stays undone."""
+def pack(rows, packed, totals):  # type: ignore[no-untyped-def]
+    """Copy demand [R, B] to two-byte numbers and add it up in totals [B]; whether that was possible."""
+    for r in range(len(rows)):
+        if _pack_row(rows.shape[1], at(rows, r), at(packed, r), at(totals, 0)) >= TOO_LARGE:
+            return False
+    return True
+
+
+@compiled
+def run(plan, weights, demand, cost, done, first, last, work):  # type: ignore[no-untyped-def]
+    """Run blocks first, ..., last - 1, without those that are done, on demand [T * C, B].
+
+    A block that might not be exact stays undone, if single precision is what it is run in.
+    """
     width = work.rows.shape[1]
     for block in range(first, last):
         if not done[block]:
             begin = block * width
             count = min(width, len(cost) - begin)
-            done[block] = _run_block(plan, weights, memory, layout, bound, begin, count, work)
+            done[block] = _run_block(plan, weights, demand, begin, count, work)
             if done[block]:
                 _finish(weights, work.totals, cost, begin, count)
 
 
 @compiled
-def _run_block(plan, weights, memory, layout, bound, begin, count, work):  # type: ignore[no-untyped-def]
+def _run_block(plan, weights, demand, begin, count, work):  # type: ignore[no-untyped-def]
     """Run one block; whether all of it was exact."""
-    width = work.rows.shape[1]
-    periods, ahead, rows = len(weights.period), len(work.demand), work.rows
-    watched, seen = bound < np.inf, 0.0
+    width, periods, exact = work.rows.shape[1], len(weights.period), True
     _start(plan, work)
     for t in range(periods):
-        if t % ahead == 0:
-            seen += _load(memory, layout, begin, count, t, min(ahead, periods - t), watched, work.demand)
-            if seen > bound:
-                return False
-        _period(plan, weights, t, work.demand[t % ahead], rows, work)
+        _load(demand, t, begin, count, work.demand)
+        _period(plan, weights, t, work)
         if (t + 1) % FLUSH == 0 or t + 1 == periods:
             for s in range(len(work.totals)):
-                if _flush(width, at(rows, plan.sums + s), at(work.totals, s)) and watched:
-                    return False
-    return True
+                exact &= _flush(width, at(work.rows, plan.sums + s), at(work.totals, s)) < plan.limit
+    return exact
 
 
 @compiled
@@ -181,42 +183,39 @@ def _start(plan, work):  # type: ignore[no-untyped-def]
         _set(width, at(work.rows, r), plan.start[r])
     for s in range(len(work.totals)):
         _set(width, at(work.totals, s), 0.0)
-    for t in range(work.demand.shape[0]):
-        for c in range(work.demand.shape[1]):
-            _set(width, at(work.demand[t], c), 0.0)
+    for c in range(len(work.demand)):
+        _set(width, at(work.demand, c), 0.0)
     for v in range(len(plan.nodes)):
         work.now[v].due = plan.nodes[v].ring + plan.nodes[v].ring_size - 1
         work.now[v].was_short = False
 
 
 @compiled
-def _load(memory, layout, begin, count, start, periods, watched, demand):  # type: ignore[no-untyped-def]
-    """Read the demand of some periods. If watched: a bound on its total, infinite if any of it is not whole."""
-    if layout.row != 1:
-        return _transpose(memory, layout, begin, count, start, periods, demand)
-    total, far = 0.0, -(-AHEAD // demand.shape[1]) * layout.period
-    for t in range(periods):
-        for c in range(demand.shape[1]):
-            place = begin + (start + t) * layout.period + c * layout.outlet
-            for b in range(0, count if place + far + count <= len(memory) else 0, 8):
-                prefetch(memory, place + far + b)
-            if watched:
-                total += _copy_whole(count, at(demand[t], c), at(memory, place))
-            else:
-                _copy(count, at(demand[t], c), at(memory, place))
-    return total
+def _load(demand, t, begin, count, loaded):  # type: ignore[no-untyped-def]
+    """Read the demand of a period, and have that of a later one fetched."""
+    outlets, batch, line = len(loaded), demand.shape[1], LINE // demand.itemsize
+    for c in range(outlets):
+        r = t * outlets + c
+        for b in range(0, count if r + AHEAD < len(demand) else 0, line):
+            prefetch(demand, (r + AHEAD) * batch + begin + b)
+        _copy(count, at(loaded, c), at(demand[r], begin))
 
 
 @compiled
-def _period(plan, weights, t, demand, rows, work):  # type: ignore[no-untyped-def]
+def _period(plan, weights, t, work):  # type: ignore[no-untyped-def]
     """One period: nodes review and serve, receivers first; then those with lead time 0 serve, suppliers first."""
-    now = work.now
+    rows, now, demand = work.rows, work.now, work.demand
     _turn(plan.nodes, now)
     reviews, weight = t % plan.review_period == 0, weights.period[t]
+    for v in range(len(plan.nodes)):
+        if plan.nodes[v].kind == MIXED:
+            _set(rows.shape[1], at(rows, plan.nodes[v].asked), ZERO)
     for v in range(len(plan.nodes)):
         kind = plan.nodes[v].kind
         if kind == LEAF:
             _serve_leaf(plan, v, reviews, weight, demand, rows, now)
+        elif kind == ASKING:
+            _serve_asking(plan, v, reviews, weight, demand, rows, now)
         elif kind == CHAIN:
             _serve_chain(plan, weights, v, t, reviews, rows, now)
         else:
@@ -284,6 +283,16 @@ def _serve_leaf(plan, v, reviews, weight, demand, rows, now):  # type: ignore[no
 
 
 @inlined
+def _serve_asking(plan, v, reviews, weight, demand, rows, now):  # type: ignore[no-untyped-def]
+    node, level = plan.nodes[v], plan.levels[v]
+    _review_sell_and_ask(
+        rows.shape[1], at(rows, node.position), at(rows, node.stock), at(rows, now[v].sent), at(rows, node.owed),
+        at(rows, plan.nodes[node.source].asked), at(demand, node.outlet), at(rows, node.held), at(rows, node.short),
+        weight, _reorder_point(level, reviews), level.up_to, level.cap, level.lot,
+    )  # fmt: skip
+
+
+@inlined
 def _serve_chain(plan, weights, v, t, reviews, rows, now):  # type: ignore[no-untyped-def]
     node, level = plan.nodes[v], plan.levels[v]
     c = plan.receivers[v, 0]
@@ -305,11 +314,11 @@ def _review_mixed(plan, v, reviews, rows, now):  # type: ignore[no-untyped-def]
     width = rows.shape[1]
     node, level = plan.nodes[v], plan.levels[v]
     asked, below = at(rows, node.asked), at(rows, plan.scratch)
-    _set(width, asked, ZERO)
     for k in range(node.receivers):
         c = plan.receivers[v, k]
         receiver = plan.nodes[c]
-        _ask(width, at(rows, receiver.order), at(rows, receiver.owed), at(rows, now[c].sent), asked)
+        if receiver.kind != ASKING:
+            _ask(width, at(rows, receiver.order), at(rows, receiver.owed), at(rows, now[c].sent), asked)
     if plan.echelon:
         _set(width, below, ZERO)
     else:
@@ -347,9 +356,9 @@ def _ship(plan, v, available, rows, work):  # type: ignore[no-untyped-def]
         elif not plan.whole_units:
             _ship_in_proportion(plan, v, limit, rows, now)
         elif largest < NARROW and largest * node.receivers < KEYS:
-            _ship_whole(plan, v, limit, rows, now, work.small_keys, KEYS - 1, ONE)
+            _ship_whole(plan, v, limit, rows, now, work.small, KEYS - 1, ONE)
         else:
-            _ship_whole(plan, v, limit, rows, now, work.large_keys, np.inf, np.float64(1))
+            _ship_whole(plan, v, limit, rows, now, work.large, np.inf, np.float64(1))
     elif now[v].was_short:
         for k in range(node.receivers):
             _set(width, at(rows, plan.nodes[plan.receivers[v, k]].owed), ZERO)
@@ -389,25 +398,23 @@ def _ship_whole(plan, v, limit, rows, now, keys, above, unit):  # type: ignore[n
     each replication are sorted by a fixed sequence of comparisons, the same in all replications; the
     last of them to get a unit is the threshold.
     """
-    width = rows.shape[1]
-    count, asked, left_over = plan.nodes[v].receivers, at(rows, plan.nodes[v].asked), at(rows, plan.scratch + 2)
-    threshold = at(keys, 2 * count)
+    width, count = rows.shape[1], plan.nodes[v].receivers
+    asked, left_over = at(rows, plan.nodes[v].asked), at(rows, plan.scratch + 2)
     _copy(width, left_over, limit)
     for k in range(count):
         c = plan.receivers[v, k]
-        sent, owed, place = at(rows, now[c].sent), at(rows, plan.nodes[c].owed), np.float32(count - 1 - k)
-        _share(
-            width, sent, owed, limit, asked, left_over, at(keys, k), at(keys, count + k), np.float32(count), place, unit
-        )
-    for p in range(len(plan.comparators)):
-        if plan.comparators[p, 1] < count:
-            _exchange(width, at(keys, plan.comparators[p, 0]), at(keys, plan.comparators[p, 1]))
+        sent, share = at(rows, now[c].sent), at(rows, plan.nodes[c].owed)
+        factor, place = np.float32(count), np.float32(count - 1 - k)
+        _share(width, sent, share, limit, asked, left_over, at(keys, k), at(keys, count + k), factor, place, unit)
+    _sort(width, at(keys, 0), plan.comparators, count)
+    threshold, count_left = at(keys, 2 * count), at(keys, 2 * count + 1)
     _set(width, threshold, above)
+    _copy(width, count_left, left_over)
     for k in range(count):
-        _choose(width, threshold, at(keys, k), left_over, np.float32(k + 1))
+        _choose(width, threshold, at(keys, k), count_left, k + 1)
     for k in range(count):
         c = plan.receivers[v, k]
-        _top_up(width, at(rows, now[c].sent), at(rows, plan.nodes[c].owed), at(keys, count + k), threshold)
+        _give_share(width, at(rows, now[c].sent), at(rows, plan.nodes[c].owed), at(keys, count + k), threshold)
 
 
 @compiled
@@ -458,6 +465,24 @@ def _review_and_sell(width, position, order, stock, due, demand, held, short, we
         short[b] += weight * missing
         demand[b] = gone
         position[b] += quantity - gone
+
+
+@vectorised
+def _review_sell_and_ask(  # type: ignore[no-untyped-def]
+    width, position, stock, ring, owed, total, demand, held, short, weight, reorder, up_to, cap, lot
+):
+    """What is due is taken from the ring, and what is asked for is written there."""
+    for b in range(width):
+        order = _order(position[b], reorder, up_to, cap, lot)
+        net = stock[b] + ring[b] - demand[b]
+        on_hand = max(net, ZERO)
+        asked = owed[b] + order
+        ring[b] = asked
+        total[b] += asked
+        stock[b] = net
+        held[b] += weight * on_hand
+        short[b] += weight * (on_hand - net)
+        position[b] += order - demand[b]
 
 
 @vectorised
@@ -569,25 +594,28 @@ def _give_fraction(width, sent, owed, remaining, fraction):  # type: ignore[no-u
 
 
 @vectorised
-def _share(width, sent, owed, limit, asked, left_over, ranked, key, count, place, unit):  # type: ignore[no-untyped-def]
+def _share(width, asked, share, limit, total, left_over, ranked, key, factor, place, unit):  # type: ignore[no-untyped-def]
     """Shares in whole units, computed in the precision of `unit`."""
     for b in range(width):
-        product, total = sent[b] * unit * limit[b], asked[b] * unit
-        share = np.floor(product / total)
-        number = (product - share * total) * count + place
-        owed[b] = sent[b] - share
-        sent[b] = share
-        left_over[b] -= share
+        product, divisor = asked[b] * unit * limit[b], total[b] * unit
+        whole = np.floor(product / divisor)
+        number = (product - whole * divisor) * factor + place
+        share[b] = whole
+        left_over[b] -= whole
         ranked[b] = number
         key[b] = number
 
 
-@vectorised
-def _exchange(width, high, low):  # type: ignore[no-untyped-def]
-    for b in range(width):
-        one, other = high[b], low[b]
-        high[b] = max(one, other)
-        low[b] = min(one, other)
+@compiled
+def _sort(width, keys, comparators, count):  # type: ignore[no-untyped-def]
+    """Sort the first rows of the keys, the highest first."""
+    for p in range(len(comparators)):
+        high, low = comparators[p, 0] * width, comparators[p, 1] * width
+        if comparators[p, 1] < count:
+            for b in range(width):
+                one, other = keys[high + b], keys[low + b]
+                keys[high + b] = max(one, other)
+                keys[low + b] = min(one, other)
 
 
 @vectorised
@@ -598,48 +626,34 @@ def _choose(width, threshold, ranked, left_over, count):  # type: ignore[no-unty
 
 
 @vectorised
-def _top_up(width, sent, owed, key, threshold):  # type: ignore[no-untyped-def]
+def _give_share(width, sent, owed, key, threshold):  # type: ignore[no-untyped-def]
+    """Before, `sent` holds what is asked and `owed` the share without the unit left over."""
     for b in range(width):
-        unit = ONE if key[b] >= threshold[b] else ZERO
-        sent[b] += unit
-        owed[b] -= unit
+        asked = sent[b]
+        sent[b] = owed[b] + (ONE if key[b] >= threshold[b] else ZERO)
+        owed[b] = asked - sent[b]
 
 
 @vectorised
-def _copy_whole(width, row, values):  # type: ignore[no-untyped-def]
-    """Copy whole numbers; returns the largest, or infinity if any is negative or not whole."""
+def _pack_row(width, values, packed, totals):  # type: ignore[no-untyped-def]
+    """The largest number; what is negative or not whole counts as very large."""
     largest = np.uint32(0)
     for b in range(width):
         number = np.int32(values[b])
-        row[b] = number
-        largest = max(largest, np.uint32(number) if np.float64(number) == values[b] else BROKEN)
-    return np.float64(largest) if largest < BROKEN else np.inf
+        packed[b] = number
+        totals[b] += values[b]
+        largest = max(largest, np.uint32(number) if np.float64(number) == values[b] else TOO_LARGE)
+    return largest
 
 
 @vectorised
 def _flush(width, sums, totals):  # type: ignore[no-untyped-def]
-    """Move the sums to the totals; whether any of them may have left the range of exact whole numbers."""
-    over = np.int64(0)
+    """Move the sums to the totals; returns the largest, rounded down."""
+    largest = np.int64(0)
     for b in range(width):
         totals[b] += sums[b]
-        over += sums[b] >= SINGLE_LIMIT
+        largest = max(largest, np.int64(sums[b]))
         sums[b] = 0.0
-    return over > 0
-
-
-@compiled
-def _transpose(memory, layout, begin, count, start, periods, demand):  # type: ignore[no-untyped-def]
-    """Copy demand that lies replication by replication; returns the same bound as `_copy_whole`."""
-    largest = 0.0
-    for b in range(count):
-        total = 0.0
-        for t in range(periods):
-            place = (begin + b) * layout.row + (start + t) * layout.period
-            for c in range(demand.shape[1]):
-                value = memory[place + c * layout.outlet]
-                demand[t, c, b] = value
-                total += value if value >= 0.0 and value == np.floor(value) else np.inf
-        largest = max(largest, total)
     return largest
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from echelon.envs._fused_kernel import CHAIN, LEAF, LEVELS, MIXED, NODE, SCRATCH, SINGLE_LIMIT, Plan, Weights
+from echelon.envs._fused_kernel import ASKING, CHAIN, LEAF, LEVELS, MIXED, NODE, SCRATCH, SINGLE_LIMIT, Plan, Weights
 from echelon.envs.arrays import PRIORITY, NetworkArrays, network_arrays
 from echelon.envs.dynamics import initial_state
 from echelon.envs.network import Network
@@ -84,15 +84,17 @@ def _nodes(arrays: NetworkArrays, order: Any, link: Any) -> tuple[Any, NDArray[n
     nodes["outlet"] = np.where(arrays.outlet_column < len(arrays.outlet), arrays.outlet_column, -1)[order]
     nodes["drops"] = arrays.keeps_backlog[link] == 0
     nodes["by_priority"] = arrays.allocation[order] == PRIORITY
-    nodes["kind"] = _kinds(nodes)
+    nodes["kind"] = _kinds(nodes, may_ask=not (arrays.fixed_cost.any() or (arrays.waits < 1).any()))
     return nodes, receivers
 
 
-def _kinds(nodes: Any) -> NDArray[np.int64]:
-    """[N] `LEAF`, `CHAIN` or `MIXED`."""
+def _kinds(nodes: Any, *, may_ask: bool) -> NDArray[np.int64]:
+    """[N] `LEAF`, `ASKING`, `CHAIN` or `MIXED`."""
     later = nodes["lead_time"] > 0
     kinds = np.where(later & (nodes["receivers"] == 0), LEAF, MIXED)
     kinds[later & (nodes["receivers"] == 1) & (nodes["outlet"] < 0)] = CHAIN
+    if may_ask:
+        kinds[(kinds == LEAF) & (nodes["source"] >= 0) & (kinds[nodes["source"]] == MIXED)] = ASKING
     return kinds
 
 
@@ -199,6 +201,7 @@ def plan_of(structure: Structure, rule: OrderUpTo, precision: Precision) -> Plan
         start=start,
         scratch=structure.scratch,
         sums=structure.sums,
+        limit=SINGLE_LIMIT if precision is np.float32 else np.inf,
         whole_units=structure.whole_units,
         echelon=rule.position == "echelon",
         review_period=rule.review_period,

@@ -296,10 +296,10 @@ def _rollout_block(net, rule, block, stocks, draws, start, weights, totals, firs
         _period(net, block, draws, t, t, 0, width, first)
         if weights[t] != 0.0:
             weight = 1.0 if constant else weights[t]
-            for r in range(len(f)):
+            for r in net.live:
                 _accumulate(totals[r, first : first + width], f[r], weight)
     if constant:
-        for r in range(len(f)):
+        for r in net.live:
             _scale(totals[r, first : first + width], weights[-1])
 
 

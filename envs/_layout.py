@@ -126,6 +126,8 @@ class Tables(NamedTuple):
     """[R, N]"""
     rates: Any
     """[8, max(N, E, C)] money per unit of each kind of cost, in the order of `costs_of`."""
+    live: Any
+    """Rows of the ledger that can be other than 0."""
     flat: Any
     """Lists of links, and of resources, one behind the other."""
     turns: Any
@@ -211,11 +213,30 @@ def tables_of(arrays: NetworkArrays) -> Tables:
         resource=np.stack([arrays.resource_capacity, arrays.is_storage.astype(np.float64)]),
         member=arrays.member,
         rates=_rates(arrays),
+        live=_live(arrays),
         flat=np.array(flat, dtype=np.int64),
         turns=np.concatenate(waves),
         wave_ends=np.cumsum([len(wave) for wave in waves]),
         downstream_first=arrays.downstream_first,
     )
+
+
+def _live(arrays: NetworkArrays) -> np.ndarray:
+    """The rows of the ledger but those of processing, scrap, drops and spoilage where there is none."""
+    drops = arrays.laterals or bool((arrays.keeps_backlog == 0).any())
+    dead = {
+        "in_process": not arrays.process_slots,
+        "scrapped": not arrays.ages,
+        "dropped": not drops,
+        "spoiled": not arrays.yields,
+    }
+    counts = _entries(arrays)
+    rows = [
+        np.arange(first, first + count)
+        for name, first, count in zip(LEDGER_AXES, _firsts(counts), counts, strict=True)
+        if not dead.get(name, False)
+    ]
+    return np.concatenate(rows)
 
 
 def _rates(arrays: NetworkArrays) -> np.ndarray:
@@ -235,8 +256,8 @@ def _node_table(arrays: NetworkArrays, flat: list[int]) -> np.ndarray:
         into = _listed(arrays.in_links[n], len(arrays.source))
         plain = pooled[n] == 1 and not arrays.limited[n] and not arrays.processing_time[n]
         plain = plain and arrays.quantity[into[0]] == 1
-        lists = (arrays.out_links[n], arrays.in_pools[n], arrays.in_links[n], arrays.out_pools[n])
-        lists += (arrays.lateral_out[n], arrays.lateral_in[n])
+        lists = [arrays.out_links[n], arrays.in_pools[n], arrays.in_links[n], arrays.out_pools[n]]
+        lists += [arrays.lateral_out[n], arrays.lateral_in[n]]
         starts = [x for table in lists for x in _append(flat, _listed(table, len(arrays.source)))]
         starts += _append(flat, uses.get(n, ()))
         outlet = arrays.outlet_column[n] if arrays.outlet_column[n] < len(arrays.outlet) else -1

@@ -85,6 +85,8 @@ class NetworkArrays:
     bills: bool
     """Whether any quantity differs from 1."""
     laterals: bool
+    yields: bool
+    """Whether any link brings less than it ships."""
     partial: bool
     """Whether anywhere a fraction of unmet demand waits that is neither 0 nor 1."""
     source: Array
@@ -316,6 +318,7 @@ def _link_parameters(network: Network) -> dict[str, Any]:
         "min_order": _floats(x.min_order for x in links),
         "lot_size": _floats(x.lot_size or 0.0 for x in links),
         "max_order": _limits([x.max_order for x in links]),
+        "yields": any(x.yield_rate != 1 for x in links),
         "bounded_orders": any(x.min_order or x.lot_size or x.max_order for x in links),
         "link_capacity": capacity,
         "limited_shipping": bool(np.isfinite(capacity).any()) or can_fail,

@@ -35,8 +35,12 @@ def _hold(state: State, rule: str, axis: str, excess: np.ndarray, scale: np.ndar
         return
     replication, column = (int(i) for i in np.argwhere(broken)[0][:2])
     network = state.network
-    places = {"N": network.nodes, "C": network.outlets, "R": network.resources}
-    place = f"link {network.links[column].label}" if axis == "E" else f"{places[axis][column].name!r}"
+    names = {
+        "N": [node.name for node in network.nodes],
+        "C": [outlet.name for outlet in network.outlets],
+        "R": [resource.name for resource in network.resources],
+    }
+    place = f"link {network.links[column].label}" if axis == "E" else f"{names[axis][column]!r}"
     raise ConservationError(
         f"{rule} must hold: off by {excess[replication, column]:g} at {place} "
         f"in period {state.period}, replication {replication}"

@@ -24,6 +24,7 @@ from echelon.envs.demand_lumpy import Intermittent as Intermittent
 from echelon.envs.demand_processes import AR1 as AR1
 from echelon.envs.demand_processes import MarkovModulated as MarkovModulated
 from echelon.envs.demand_simple import Deterministic as Deterministic
+from echelon.envs.demand_simple import Discrete as Discrete
 from echelon.envs.demand_simple import DiscreteUniform as DiscreteUniform
 from echelon.envs.demand_simple import Gamma as Gamma
 from echelon.envs.demand_simple import Geometric as Geometric
@@ -38,6 +39,7 @@ Demand = Annotated[
     | Geometric
     | NegativeBinomial
     | DiscreteUniform
+    | Discrete
     | Uniform
     | Normal
     | Gamma
@@ -56,6 +58,7 @@ LAWS: dict[str, type[Law]] = {
     "geometric": Geometric,
     "negative_binomial": NegativeBinomial,
     "discrete_uniform": DiscreteUniform,
+    "discrete": Discrete,
     "uniform": Uniform,
     "normal": Normal,
     "gamma": Gamma,

@@ -1,8 +1,8 @@
 """Demand laws whose periods are independent, each with a distribution of a few parameters.
 
 The calendar multiplies the mean. Poisson and geometric demand keep their law; normal and gamma demand
-keep their coefficient of variation; negative binomial demand keeps its number of successes; uniform
-and deterministic demand is multiplied.
+keep their coefficient of variation; negative binomial demand keeps its number of successes; uniform,
+discrete and deterministic demand is multiplied.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy import special
 
-from echelon.envs.demand_law import Factor, Floats, Inversion, Law, NonNegative, Positive, Scaled, Tabulated
+from echelon.envs.demand_law import Factor, Floats, Inversion, Law, NonNegative, Positive, Scaled, Tabulated, cumulated
 from echelon.envs.errors import DemandError
 
 T = TypeVar("T", bound=Law)
@@ -107,6 +107,49 @@ class DiscreteUniform(Scaled):
 
     def pmf(self, factor: float = 1.0) -> Floats:
         return pmf_of_values(self, np.arange(self.low, self.high + 1, dtype=np.float64) * factor)
+
+
+class Discrete(Scaled):
+    """One of a few `values`, each with its probability: any law on finitely many quantities."""
+
+    law: Literal["discrete"] = "discrete"
+    values: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
+    """From the smallest to the largest."""
+    probabilities: tuple[NonNegative, ...]
+
+    @model_validator(mode="after")
+    def _is_a_law(self) -> Self:
+        if any(later <= value for value, later in zip(self.values, self.values[1:], strict=False)):
+            raise ValueError("values must rise from one to the next")
+        if len(self.probabilities) != len(self.values):
+            raise ValueError(f"probabilities must be as many as values, {len(self.values)}")
+        if abs(sum(self.probabilities) - 1) > 1e-9:
+            raise ValueError(f"probabilities must sum to 1 (got {sum(self.probabilities):g})")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        return multiples_are_whole(self, self.values)
+
+    def moments(self, factor: float = 1.0) -> tuple[float, float]:
+        values, chances = np.asarray(self.values), np.asarray(self.probabilities) / sum(self.probabilities)
+        mean = float(chances @ values)
+        return factor * mean, factor * float(chances @ (values - mean) ** 2) ** 0.5
+
+    def quantile(self, uniform: Floats, factor: Factor = 1.0) -> Floats:
+        at = np.searchsorted(self._distribution, uniform, side="right")
+        return np.asarray(factor * np.asarray(self.values)[at])
+
+    def inversion(self, factor: float = 1.0) -> Inversion | None:
+        return Inversion(table=self._distribution, values=factor * np.asarray(self.values))
+
+    @property
+    def _distribution(self) -> Floats:
+        return cumulated(np.asarray(self.probabilities))
+
+    def pmf(self, factor: float = 1.0) -> Floats:
+        values = factor * np.asarray(self.values)
+        return pmf_of_values(self, values, np.asarray(self.probabilities) / sum(self.probabilities))
 
 
 class Uniform(Scaled):
@@ -225,13 +268,15 @@ def multiples_are_whole(law: Law, values: tuple[float, ...]) -> bool:
     return bool((multiples == np.floor(multiples)).all())
 
 
-def pmf_of_values(law: Law, values: Floats) -> Floats:
-    """The probability mass function of values that are equally likely."""
+def pmf_of_values(law: Law, values: Floats, chances: Floats | None = None) -> Floats:
+    """The probability mass function of values with the given chances; left out, they are equally likely."""
     if not np.all(values == np.floor(values)):
         raise DemandError(
             f"{type(law).__name__} demand has values that are not whole: it has no probability mass function"
         )
-    return np.asarray(np.bincount(values.astype(np.int64)) / len(values))
+    if chances is None:
+        return np.asarray(np.bincount(values.astype(np.int64)) / len(values))
+    return np.asarray(np.bincount(values.astype(np.int64), weights=chances))
 
 
 def _require_order(law: T, low: float, high: float) -> T:

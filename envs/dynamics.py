@@ -243,6 +243,7 @@ def _receive(arrays: NetworkArrays, stock: _Stock, arrived: Array, draw: Draw) -
 
 
 def _usable(arrays: NetworkArrays, arrived: Array, draw: Draw) -> Array:
+    assert draw.yields is not None
     usable = arrived * draw.yields
     if not arrays.whole_units:
         return usable

@@ -150,7 +150,7 @@ def _metric(name: str, definition: Definition, run: _Run) -> Metric:
     }
     there = np.asarray(np.isfinite(values).all(axis=0))
     places = tuple(place for place, found in zip(labels[definition.axis], there, strict=True) if found)
-    if unit == MONEY and run.outcome.problem.discount < 1 and name.startswith("cost"):
+    if unit == MONEY and run.outcome.problem.discount < 1:
         unit = "money, discounted"
     if unit == TURNS and run.periods_per_year != 1:
         unit = "per year"

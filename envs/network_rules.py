@@ -116,8 +116,10 @@ def _supply(network: Network) -> Iterator[Defect]:
 def _sources(network: Network) -> Iterator[Defect]:
     quantities: dict[tuple[str, str], float] = {}
     for e, link in enumerate(network.links):
+        if link.lateral:
+            continue
         quantity = quantities.setdefault((link.target, link.item), link.quantity)
-        if not link.lateral and link.quantity != quantity:
+        if link.quantity != quantity:
             rule = f"must be {quantity:g}, that of the other sources of component {link.item!r}"
             yield ("links", e, "quantity"), f"{rule} (got {link.quantity:g})"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,13 +19,13 @@ from echelon.envs.errors import PolicyError
 from echelon.envs.policy import OrderUpTo, Policy
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
-from echelon.envs.state import LEDGER_AXES, Ledger, State, costs_of
+from echelon.envs.state import LEDGER_AXES, Draw, Ledger, State, costs_of
 
 Floats = NDArray[np.float64]
 Backend = Literal["compiled", "specification"]
 
 PART_BYTES = 256e6
-"""Memory for the demand of the replications that are simulated together."""
+"""Memory for the scenarios of the replications that are simulated together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,20 +101,29 @@ def simulate(
 
 
 def simulate_stream(
-    problem: Problem, policy: Policy, *, replications: int, seed: int, stream: str = "evaluation"
+    problem: Problem, policy: Policy, *, replications: int, seed: int, stream: str = "evaluation", threads: int = 1
 ) -> Outcome:
-    """Run a policy on the replications of a named stream, in parts of at most `PART_BYTES` of demand.
+    """Run a policy on the replications of a named stream, in parts of at most `PART_BYTES` of scenarios.
 
     It gives what `simulate` gives on all of the scenarios at once, and the same scenarios to every
     policy that is called with the same seed and stream.
     """
-    size = max(1, int(PART_BYTES / (8 * problem.periods * len(problem.network.outlets))))
-    outcomes = []
+    size = max(1, int(PART_BYTES / scenario_bytes(problem)))
+    totals: dict[str, Floats] = {}
     for first in range(0, replications, size):
         part = range(first, min(first + size, replications))
         scenarios = sample(problem.network, periods=problem.periods, replications=part, seed=seed, stream=stream)
-        outcomes.append(simulate(problem, policy, scenarios).per_period)
-    return Outcome(problem, {name: np.concatenate([o[name] for o in outcomes]) for name in LEDGER_AXES})
+        for name, values in simulate(problem, policy, scenarios, threads=threads).per_period.items():
+            whole = totals.setdefault(name, np.empty((replications, values.shape[1])))
+            whole[part.start : part.stop] = values
+    return Outcome(problem, totals)
+
+
+def scenario_bytes(problem: Problem) -> int:
+    """Memory for the scenarios of one replication."""
+    one = sample(problem.network, periods=1, replications=1, seed=0)
+    drawn = (getattr(one, field.name) for field in fields(one))
+    return problem.periods * sum(array.nbytes for array in drawn if array is not None)
 
 
 def stepper(backend: Backend) -> Callable[[State, Floats, Draw], tuple[State, Ledger]]:

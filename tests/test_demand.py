@@ -14,6 +14,7 @@ from echelon.envs.demand import (
     LAWS,
     Compound,
     Deterministic,
+    Discrete,
     DiscreteUniform,
     Empirical,
     Gamma,
@@ -85,6 +86,10 @@ FINITE: dict[str, tuple[Law, Any]] = {
     "discrete uniform on one value": (
         DiscreteUniform(low=3, high=3),
         lambda _: stats.rv_discrete(values=([3], [1.0])),
+    ),
+    "discrete": (
+        Discrete(values=(1, 4, 7), probabilities=(0.25, 0.6, 0.15)),
+        lambda _: stats.rv_discrete(values=([1, 4, 7], [0.25, 0.6, 0.15])),
     ),
     "empirical": (
         Empirical(values=(4, 1, 7, 4)),

@@ -65,7 +65,7 @@ def where_customers_wait(row: Problem) -> Problem:
 
 def controls(row: Problem, level: float) -> Floats:
     """[B, 2] control variates of expectation 0: mean demand, and the cost of the level with backorders."""
-    node, lead_time = row.network.nodes[0], row.network.links[0].lead_time
+    node, lead_time = row.network.nodes[0], int(row.network.links[0].mean_lead_time)
     demand = np.arange(400.0)
     cost = node.holding_cost * np.maximum(level - demand, 0) + node.stockout_cost * np.maximum(demand - level, 0)
     exact = cost @ stats.poisson(5 * (lead_time + 1)).pmf(demand)

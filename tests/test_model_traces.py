@@ -23,7 +23,7 @@ from .referee import Draw, echelon_position, inventory_position
 from .strategies import Orders, Trial, draw_arrays, follow
 
 Backend = Literal["referee", "specification", "compiled"]
-BACKENDS: tuple[Backend, ...] = ("referee", "specification")
+BACKENDS: tuple[Backend, ...] = ("referee", "specification", "compiled")
 Table = dict[str, list[float]]
 """By "figure node" or "figure link": a column for each period."""
 
@@ -730,6 +730,34 @@ SHARING: list[Case] = [
         [[0, 9, 9]],
         asks_each(a=[0], b=[0]),
         {"shipped 1": [2], "shipped 2": [2], "on_hand a": [3], "on_hand b": [5], "made a": [1]},
+    ),
+    Case(
+        "balance counts what a receiver has been asked for and has not heard of",
+        {
+            "nodes": [
+                {"name": "depot", "initial_on_hand": 1, "allocation": "balance"},
+                shop("a", initial_on_hand=2),
+                shop("b", initial_on_hand=2),
+                shop("c"),
+            ],
+            "links": [
+                {"target": "depot", "lead_time": 1},
+                {"source": "depot", "target": "b"},
+                {"source": "depot", "target": "a"},
+                {"source": "a", "target": "c", "order_delay": 2},
+            ],
+        },
+        # t=0: c asks a for 2, who hears of it at t=2.  t=1: the depot's 1 goes to a, with 2 less 2, not to b with 2.
+        # t=2: 1 more comes, and goes to a again, with 3 less 2. a has 4 and ships 2.
+        [[0, 0, 0, 2], [1, 1, 1, 0], [0, 0, 1, 0]],
+        asks_each(a=[0, 0, 0], b=[0, 0, 0], c=[0, 0, 0]),
+        {
+            "shipped 1": [0, 0, 0],
+            "shipped 2": [0, 1, 1],
+            "shipped 3": [0, 0, 2],
+            "on_hand a": [2, 3, 2],
+            "on_hand c": [0, 0, 2],
+        },
     ),
     Case(
         "neighbours help each other with what is left, and owe nothing",

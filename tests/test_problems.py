@@ -20,7 +20,7 @@ from echelon.envs.errors import ConfigError
 from echelon.envs.gym_env import NetworkEnv, make_env, make_vector_env
 from echelon.envs.network import Network
 from echelon.envs.problem import Problem
-from echelon.envs.scenarios import Scenarios, sample_demand, stream_key
+from echelon.envs.scenarios import Scenarios, sample_rows, stream_key
 from echelon.envs.simulate import Backend, simulate
 from echelon.registration import PROBLEM_IDS
 
@@ -28,6 +28,16 @@ Floats = NDArray[np.float64]
 Variant = tuple[str, Any, Any]
 
 PERIODS = 25
+SMALL: dict[str, dict[str, Any]] = {
+    "echelon/ConsumerGoods-v0": {
+        "factories": 1,
+        "subcontractors": 2,
+        "mother_warehouses": 1,
+        "warehouses": 1,
+        "distributors": 3,
+    }
+}
+"""Parameters with which a large problem is tried."""
 VARIANTS: list[Variant] = list(product(PROBLEMS, ("orders", "levels"), ("continuous", "discrete")))
 """Problem, decision and action kind."""
 
@@ -38,8 +48,13 @@ every_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".j
 def make(variant: Variant, **parameters: Any) -> NetworkEnv:
     """The bare environment, with short episodes."""
     problem_id, decision, action = variant
-    options = {"decision": decision, "action": action, "periods": PERIODS, "warm_up": 0}
+    options = {"decision": decision, "action": action, "periods": PERIODS, "warm_up": 0, **SMALL.get(problem_id, {})}
     return make_env(problem_id, **(options | parameters))
+
+
+def small(problem_id: str) -> Problem:
+    """The problem at a size to be tried."""
+    return make_problem(problem_id, **SMALL.get(problem_id, {}))
 
 
 def actions_for(env: NetworkEnv, count: int, seed: int = 1) -> list[Any]:
@@ -64,10 +79,10 @@ def limits(codec: Codec) -> tuple[Floats, Floats]:
     return codec.level_range if codec.decision == "levels" else (np.zeros_like(codec.order_limit), codec.order_limit)
 
 
-def environment_demand(problem: Problem, seed: int, episode: int) -> Scenarios:
-    """The demand of an episode of an environment that was reset with a seed."""
+def environment_scenarios(problem: Problem, seed: int, episode: int) -> Scenarios:
+    """The randomness of an episode of an environment that was reset with a seed."""
     key = stream_key(seed, "environment")[None]
-    return Scenarios(sample_demand(problem.network.laws, key, [episode], problem.periods))
+    return sample_rows(problem.network, key, [episode], problem.periods)
 
 
 def test_every_catalogued_problem_is_registered_and_no_other() -> None:
@@ -99,10 +114,11 @@ def test_stable_baselines3_finds_nothing_to_say(variant: Variant) -> None:
 
 @every_problem
 def test_gymnasium_makes_it_from_an_id_that_names_the_package(problem_id: str) -> None:
-    single = gymnasium.make(f"echelon:{problem_id}", periods=3, warm_up=0)
+    options = {"periods": 3, "warm_up": 0, **SMALL.get(problem_id, {})}
+    single = gymnasium.make(f"echelon:{problem_id}", **options)
     assert isinstance(single.unwrapped, NetworkEnv)
     assert single.unwrapped.problem.periods == 3
-    several = gymnasium.make_vec(f"echelon:{problem_id}", num_envs=2, periods=3, warm_up=0)
+    several = gymnasium.make_vec(f"echelon:{problem_id}", num_envs=2, **options)
     assert several.reset(seed=0)[0].shape == (2, *single.unwrapped.codec.observation_space.shape)
 
 
@@ -134,7 +150,7 @@ def test_an_episode_costs_what_the_simulator_charges_for_the_same_orders(variant
         outcome = simulate(
             env.problem,
             lambda state, orders=orders: orders[state.period],
-            environment_demand(env.problem, 5, episode),
+            environment_scenarios(env.problem, 5, episode),
             backend=backend,
         )
         assert sum(costs) == pytest.approx(outcome.cost[0] * PERIODS, rel=1e-12)
@@ -186,7 +202,7 @@ def test_an_endless_backlog_is_clipped_to_the_bounds_of_the_observation() -> Non
 def test_the_vector_environment_equals_single_ones_across_episodes(variant: Variant) -> None:
     problem_id, decision, action = variant
     copies: int = 3
-    parameters: dict[str, Any] = {"periods": 6, "warm_up": 0}
+    parameters: dict[str, Any] = {"periods": 6, "warm_up": 0, **SMALL.get(problem_id, {})}
     vector = make_vector_env(problem_id, num_envs=copies, decision=decision, action=action, **parameters)
     singles = [make(variant, **parameters) for _ in range(copies)]
     first, _ = vector.reset(seed=40)
@@ -260,20 +276,21 @@ def test_orders_are_whole_and_stay_below_the_limit(variant: Variant) -> None:
 
 @every_problem
 def test_the_largest_continuous_action_orders_the_limit_and_the_least_nothing(problem_id: str) -> None:
-    codec = Codec(make_problem(problem_id).network)
+    codec = Codec(small(problem_id).network)
     state = initial_state(codec.network, 1)
     links = len(codec.network.links)
     np.testing.assert_array_equal(codec.orders(np.ones((1, links)), state)[0], codec.order_limit)
     np.testing.assert_array_equal(codec.orders(-np.ones((1, links)), state), np.zeros((1, links)))
-    flow = np.asarray(codec.network.mean_flow)[codec.arrays.target]
-    assert (codec.order_limit >= 2 * flow).all()
+    flow = np.asarray(codec.network.mean_link_flow)
+    most = [link.max_order or np.inf for link in codec.network.links]
+    assert (codec.order_limit >= np.minimum(2 * flow, most)).all()
 
 
 @every_problem
 def test_the_discrete_actions_count_whole_units_from_the_lowest_to_the_highest_in_equal_steps(problem_id: str) -> None:
     decisions: tuple[Decision, ...] = ("orders", "levels")
     for decision in decisions:
-        codec = Codec(make_problem(problem_id).network, decision, "discrete")
+        codec = Codec(small(problem_id).network, decision, "discrete")
         lowest, highest = limits(codec)
         last = np.atleast_1d(getattr(codec.action_space, "nvec", getattr(codec.action_space, "n", 0))) - 1
         step = np.ceil((highest - lowest + 1) / 64)
@@ -335,7 +352,8 @@ def test_an_action_that_is_not_a_number_is_refused(variant: Variant) -> None:
     links = len(env.problem.network.links)
     with pytest.raises(ValueError, match=r"actions must not be NaN .* in period 0"):
         env.step(np.full(links, np.nan))
-    vector = make_vector_env(variant[0], num_envs=2, decision=variant[1], action=variant[2])
+    size = SMALL.get(variant[0], {})
+    vector = make_vector_env(variant[0], num_envs=2, decision=variant[1], action=variant[2], **size)
     vector.reset(seed=0)
     actions = np.zeros((2, links))
     actions[1, 0] = np.nan
@@ -345,13 +363,14 @@ def test_an_action_that_is_not_a_number_is_refused(variant: Variant) -> None:
 
 @every_problem
 def test_a_step_before_the_first_reset_is_refused(problem_id: str) -> None:
-    env = make_env(problem_id)
+    size = SMALL.get(problem_id, {})
+    env = make_env(problem_id, **size)
     with pytest.raises(RuntimeError, match="reset must be called before step"):
         env.step(env.action_space.sample())
-    vector = make_vector_env(problem_id, num_envs=2)
+    vector = make_vector_env(problem_id, num_envs=2, **size)
     with pytest.raises(RuntimeError, match="reset must be called before step"):
         vector.step(vector.action_space.sample())
-    wrapped = gymnasium.make(f"echelon:{problem_id}")
+    wrapped = gymnasium.make(f"echelon:{problem_id}", **size)
     with pytest.raises(gymnasium.error.ResetNeeded):
         wrapped.step(wrapped.action_space.sample())
 
@@ -374,6 +393,21 @@ def test_a_step_before_the_first_reset_is_refused(problem_id: str) -> None:
         ("echelon/Serial-v0", {"lead_time": [1, 2]}, "lead_time must be one value or 4 (got 2)"),
         ("echelon/BeerGame-v0", {"holding_cost": [1, 2]}, "holding_cost must be one value or 4 (got 2)"),
         ("echelon/OneWarehouse-v0", {"demand": ["poisson"]}, "demand must be one value or 3 (got 1)"),
+        (
+            "echelon/DualSourcing-v0",
+            {"expedited_lead_time": 2},
+            "expedited_lead_time must be at least 0 and below regular_lead_time (got 2 and 2)",
+        ),
+        (
+            "echelon/Perishable-v0",
+            {"holding_cost": 8.0},
+            "waste_cost must be at least holding_cost = 8 (got 7)",
+        ),
+        ("echelon/Perishable-v0", {"issuing": "filo"}, "echelon/Perishable-v0: issuing: must be 'fifo' or 'lifo'"),
+        ("echelon/Assembly-v0", {"lead_time": []}, "lead_time must have one value per component (got none)"),
+        ("echelon/Assembly-v0", {"lead_time": [1, 2, 3]}, "quantity must be one value or 3 (got 2)"),
+        ("echelon/ConsumerGoods-v0", {"subcontractors": 0}, "subcontractors must be at least 1 (got 0)"),
+        ("echelon/ConsumerGoods-v0", {"distributors": 34}, "distributors must be at least 35 (got 34)"),
         ("echelon/Network-v0", {"path": "a.yaml", "network": {}}, "give either path or network, not both"),
     ],
 )

@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from echelon.envs.dynamics import State
+from echelon.envs.state import State
 from echelon.envs.network import OUTSIDE, Network
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios
