@@ -20,7 +20,7 @@ NARROW = 4_096
 """Products of two whole numbers up to here are exact in single precision."""
 KEYS = 65_536
 """Keys below this fit into two bytes."""
-AHEAD = 16
+AHEAD = 8
 """Rows of demand between the one that is read and the one that is fetched from memory."""
 SCRATCH = 3
 """Rows of scratch."""

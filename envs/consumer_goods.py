@@ -2,8 +2,8 @@
 
 By default it has exactly 1,258 nodes: 7 factories and 12 subcontractors supply 4 mother warehouses, one a
 region, these supply 35 warehouses, and these 1,200 distributors. The counts are parameters, so that the
-same shape can be had with 5 nodes. Categories, their service targets and their bands of safety stock are those of a
-published table; counts, shares, rates and lead times are made up to be plausible, the same for the same seed.
+same shape can be had with 5 nodes. The counts, the categories, their service targets and their bands of safety
+stock are those of the case; shares, rates, costs and lead times are assumptions, the same for the same seed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CATEGORIES = (
     Category("ready_to_eat", "Ready-to-eat foods", 0.95, (6, 10), 0.15, False, 8.0, 0.5, promoted=True),
     Category("personal_care", "Personal care products", 0.99, (2, 6), 0.15, True, 10.0, 0.5),
 )
-"""Service targets and days of safety stock are reference values of the case; shares and demand are assumptions."""
+"""Service targets and days of safety stock are those of the case; shares and demand are assumptions."""
 REGIONS = ("north", "east", "south", "west")
 SIZES = (0.5, 1.0, 2.0)
 """Small, middling and large distributors."""
@@ -62,7 +62,7 @@ PREMIUM = 0.5
 """Money per case that a subcontractor costs more than an own factory."""
 PROMOTION = Promotion(start=0, length=7, every=84, uplift=2.0)
 """A week in twelve with doubled demand; each region begins three weeks after the one before."""
-CITATION = "made for this project: a consumer-goods company in four regions, with the counts of a published case"
+CITATION = "a consumer-goods case: its counts, categories and service targets; rates, costs and lead times are assumed"
 
 
 def consumer_goods(

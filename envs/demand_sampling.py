@@ -36,8 +36,10 @@ class Plan:
     """[C] the outlet whose uniform numbers each outlet uses."""
 
 
-def sample_demand(laws: Sequence[Law], streams: Streams, *, correlation: float = 0.0) -> Floats:
-    """Demand [B, T, C]; in memory the replication is the last axis.
+def sample_demand(
+    laws: Sequence[Law], streams: Streams, *, correlation: float = 0.0, into: Floats | None = None
+) -> Floats:
+    """Demand [B, T, C]; in memory the replication is the last axis. Demand of that shape in `into` is overwritten.
 
     With a correlation the uniform numbers of the outlets are those of a one-factor Gaussian copula:
     z_c = sqrt(correlation) * z + sqrt(1 - correlation) * e_c, with one z for all outlets of a period.
@@ -49,7 +51,7 @@ def sample_demand(laws: Sequence[Law], streams: Streams, *, correlation: float =
         demand = _correlated(streams, len(laws), correlation)
         invert(demand.transpose(1, 2, 0).reshape(-1, len(demand)), plan.lookup)
     else:
-        demand = streams.numbers(Purpose.DEMAND, len(laws), plan.lookup)
+        demand = streams.numbers(Purpose.DEMAND, len(laws), plan.lookup, into=into)
     # Leaders come before their followers, so backwards nobody's uniform numbers are overwritten too early.
     for outlet in reversed(plan.by_law):
         for part in streams.parts():

@@ -71,25 +71,44 @@ class Scenarios:
 
 
 def sample(
-    network: Network, *, periods: int, replications: int | range, seed: int, stream: str = "evaluation"
+    network: Network,
+    *,
+    periods: int,
+    replications: int | range,
+    seed: int,
+    stream: str = "evaluation",
+    into: Scenarios | None = None,
 ) -> Scenarios:
     """Scenarios of a network: replications 0 to B - 1, or those of a range.
 
-    `stream` names the purpose. Scenarios of different streams or seeds are independent.
+    `stream` names the purpose. Scenarios of different streams or seeds are independent. Scenarios that are
+    no longer needed can be handed over in `into`: if they have the same shape, their memory is overwritten.
     """
     wanted = range(replications) if isinstance(replications, int) else replications
     if periods < 1 or len(wanted) < 1:
         raise ConfigError([f"periods and replications must be at least 1 (got {periods} and {len(wanted)})"])
     keys = np.broadcast_to(stream_key(seed, stream), (len(wanted), 2))
-    return sample_rows(network, keys, wanted, periods)
+    return sample_rows(network, keys, wanted, periods, into=into)
 
 
-def sample_rows(network: Network, keys: NDArray[np.uint64], replications: Sequence[int], periods: int) -> Scenarios:
+def sample_rows(
+    network: Network,
+    keys: NDArray[np.uint64],
+    replications: Sequence[int],
+    periods: int,
+    *,
+    into: Scenarios | None = None,
+) -> Scenarios:
     """Scenarios whose row b is replication `replications[b]` of the stream with key `keys[b]`."""
     streams = Streams.of(keys, replications, periods)
     yields, yield_chance = sample_yields(network, streams)
     return Scenarios(
-        demand=sample_demand(network.laws, streams, correlation=network.demand_correlation),
+        demand=sample_demand(
+            network.laws,
+            streams,
+            correlation=network.demand_correlation,
+            into=None if into is None else into.demand,
+        ),
         lead_time=sample_lead_times(network, streams),
         yields=yields,
         yield_chance=yield_chance,

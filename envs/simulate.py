@@ -110,9 +110,12 @@ def simulate_stream(
     """
     size = max(1, int(PART_BYTES / scenario_bytes(problem)))
     totals: dict[str, Floats] = {}
+    scenarios: Scenarios | None = None
     for first in range(0, replications, size):
         part = range(first, min(first + size, replications))
-        scenarios = sample(problem.network, periods=problem.periods, replications=part, seed=seed, stream=stream)
+        scenarios = sample(
+            problem.network, periods=problem.periods, replications=part, seed=seed, stream=stream, into=scenarios
+        )
         for name, values in simulate(problem, policy, scenarios, threads=threads).per_period.items():
             whole = totals.setdefault(name, np.empty((replications, values.shape[1])))
             whole[part.start : part.stop] = values

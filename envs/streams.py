@@ -73,13 +73,18 @@ class Streams:
         for first in range(0, len(self.replications), size):
             yield slice(first, first + size)
 
-    def numbers(self, purpose: Purpose, columns: int, lookup: Lookup | None = None) -> Floats:
+    def numbers(
+        self, purpose: Purpose, columns: int, lookup: Lookup | None = None, *, into: Floats | None = None
+    ) -> Floats:
         """[B, T, columns] uniform numbers, looked up where the rows of `lookup` [T * columns] say so.
 
         In memory the replication is the last axis: what a period needs of all replications lies side by side.
+        An array of that shape and layout in `into` is overwritten; fresh memory would cost more than the numbers.
         """
         from echelon.envs._sampling import draw, no_lookup
 
         rows = np.empty((self.periods * columns, len(self.replications)))
+        if into is not None and into.shape == (len(self.replications), self.periods, columns):
+            rows = into.transpose(1, 2, 0).reshape(rows.shape)
         draw(rows, self.keys, self.replications, np.uint64(purpose), lookup or no_lookup(len(rows)))
         return rows.reshape(self.periods, columns, -1).transpose(2, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -176,7 +177,7 @@ def test_other_perishable_problems_know_no_optimal_cost() -> None:
     assert make_problem("echelon/Perishable-v0", demand="poisson", demand_mean=4.0).reference is None
 
 
-def run(problem: Problem, levels: list[float], **options: Any) -> Outcome:
+def run(problem: Problem, levels: Sequence[float], **options: Any) -> Outcome:
     scenarios = sample(problem.network, periods=problem.periods, replications=20, seed=4)
     return simulate(problem, order_up_to(problem.network, levels, **options), scenarios)
 

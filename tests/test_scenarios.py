@@ -59,6 +59,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "growing": {"law": "negative_binomial", "mean": 5, "sd": 4, "growth": 0.01, "seasonal": [1, 2]},
     "huge": {"law": "discrete_uniform", "low": 0, "high": 1_000_000},
     "aligned": {"law": "empirical", "values": [4, 1, 7, 4, 0, 3], "align": 3, "block": 2},
+    "discrete": {"law": "discrete", "values": [0, 3, 4], "probabilities": [0.3, 0.5, 0.2], "seasonal": [1, 2]},
 }
 """Laws of every kind that `FROZEN` has not, one that grows and one with too many values to look up."""
 
