@@ -1,10 +1,10 @@
 """How the package compiles its inner loops with numba.
 
 `compiled` is for functions that steer, `vectorised` for loops over the rows of a block. The difference
-is a promise: **every array that one call of a vectorised function gets is an array apart from all the
-others**. The compiler then need not check, loop by loop and call by call, whether two rows overlap,
-and turns the loop into vector instructions. So pass rows (one-dimensional, contiguous, each only once
-in a call) as separate arguments. A row that is read and written is one argument.
+is a promise: **no two arrays that one call of a vectorised function gets share memory**. The compiler
+then need not check, loop by loop and call by call, whether rows overlap, and turns the loop into
+vector instructions. So pass each row only once in a call, as an argument of its own: a contiguous
+array with one axis, or its address (`at`). A row that is read and written is one argument.
 
 The compiled code is kept on disk. The cache of a function notices changes of its own file only: keep
 what a compiled function calls in the same file, or its callers run the old code. What is here is
@@ -17,9 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 _OPTIONS: dict[str, Any] = {
@@ -28,7 +27,6 @@ _OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "_nrt": False,  # the compiled code allocates nothing; counting references to arrays would take most of its time
 }
-
 
 LINE = 64
 """Bytes of a cache line, and of the widest vector: a row that begins elsewhere costs two accesses for one."""
@@ -72,35 +70,35 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return memory[first : first + size].reshape(shape)
 
 
-@intrinsic
-def at(_context, array, _index):  # type: ignore[no-untyped-def]
-    """The address of `array[index]`: of its first number, if that is a row. `index` is not checked.
-
-    A row as an array is seven numbers to pass in a call; as an address it is one.
-    """
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+def _address(_context: Any, array: Any, _index: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.args[0]
         view = context.make_array(kind)(context, builder, arguments[0])
-        stride = cgutils.unpack_tuple(builder, view.strides, kind.ndim)[0]
+        stride = builder.extract_value(view.strides, 0)
         base = builder.ptrtoint(view.data, stride.type)
         return builder.inttoptr(builder.add(base, builder.mul(stride, arguments[1])), view.data.type)
 
-    return types.CPointer(array.dtype)(array, types.intp), generate
+    pointer: Any = types.CPointer
+    return pointer(array.dtype)(array, types.intp), generate
 
 
-@intrinsic
-def prefetch(_context, array, _index):  # type: ignore[no-untyped-def]
-    """Have the cache line of `array[index]` fetched while other work goes on. `index` is not checked."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         view = context.make_array(signature.args[0])(context, builder, arguments[0])
         line = builder.bitcast(builder.gep(view.data, [arguments[1]]), ir.IntType(8).as_pointer())
         number = ir.IntType(32)
-        function = builder.module.declare_intrinsic(
-            "llvm.prefetch", [line.type], ir.FunctionType(ir.VoidType(), [line.type, number, number, number])
-        )
+        kind = ir.FunctionType(ir.VoidType(), [line.type, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [line.type], kind)
         builder.call(function, [line, number(0), number(3), number(1)])  # to read, to keep near, data
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+at: Any = intrinsic(_address)
+"""`at(array, index)` is the address of `array[index]`: of its first number, if that is a row. It is not checked.
+
+A row as an array is seven numbers to pass in a call; as an address it is one."""
+
+prefetch: Any = intrinsic(_prefetch)
+"""`prefetch(array, index)` has the cache line of number `index` of contiguous memory fetched, while work goes on."""

@@ -486,24 +486,9 @@ def _review_sell_and_ask(  # type: ignore[no-untyped-def]
 
 
 @vectorised
-def _review_and_ship(
-    width,  # type: ignore[no-untyped-def]
-    position,
-    order,
-    stock,
-    due,
-    below,
-    owed,
-    sent,
-    held,
-    weight,
-    transit,
-    share,
-    reorder,
-    up_to,
-    cap,
-    lot,
-):
+def _review_and_ship(  # type: ignore[no-untyped-def]
+    width, position, order, stock, due, below, owed, sent, held, weight, transit, share, reorder, up_to, cap, lot
+):  # fmt: skip
     for b in range(width):
         before = position[b] - share * below[b]
         order[b] = _order(before, reorder, up_to, cap, lot)

@@ -121,7 +121,7 @@ def _number_sums(nodes: Any, receivers: Any, arrays: NetworkArrays, order: Any, 
         "in_transit": arrays.transit_holding_cost[link],
     }
     numbers: dict[tuple[str, float], int] = {}
-    for v in np.flatnonzero(nodes["kind"] == CHAIN):  # usual: in transit at the holding cost of the sender
+    for v in np.flatnonzero(nodes["kind"] == CHAIN).tolist():  # usual: in transit at the holding cost of the sender
         receiver = receivers[v, 0]
         if rates["in_transit"][receiver] and rates["in_transit"][receiver] == rates["held"][v]:
             nodes["with_transit"][v], rates["in_transit"][receiver] = 1, 0.0

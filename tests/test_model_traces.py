@@ -760,6 +760,34 @@ SHARING: list[Case] = [
         },
     ),
     Case(
+        "balance goes by the state at review, whatever the receiver makes of its components in this very period",
+        {
+            "nodes": [
+                {"name": "depot", "initial_on_hand": 2, "allocation": "balance"},
+                shop("a"),
+                shop("b", initial_on_hand=1),
+            ],
+            "links": [
+                {"target": "depot", "lead_time": 1},
+                {"source": "depot", "target": "a", "lead_time": 1, "initial_in_transit": 2},
+                {"target": "a"},
+                {"source": "depot", "target": "b", "lead_time": 1},
+            ],
+        },
+        # At review a has 2 components that wait for others, b has 1: one goes to b, and one to the first of equals.
+        # The others come at once, and a makes 2; at t=1 another of the depot's waits there, which still owes 1 and 1.
+        [[0, 2, 2, 2], [0, 0, 0, 0]],
+        asks_each(a=[1, 0], b=[0, 0]),
+        {
+            "shipped 1": [1, 0],
+            "shipped 3": [1, 0],
+            "made a": [2, 0],
+            "on_hand a": [1, 1],
+            "on_hand b": [1, 2],
+            "in_transit 1": [1, 1],
+        },
+    ),
+    Case(
         "neighbours help each other with what is left, and owe nothing",
         {
             "nodes": [shop("a", initial_on_hand=5), shop("b")],

@@ -403,7 +403,11 @@ def test_a_step_before_the_first_reset_is_refused(problem_id: str) -> None:
             {"holding_cost": 8.0},
             "waste_cost must be at least holding_cost = 8 (got 7)",
         ),
-        ("echelon/Perishable-v0", {"issuing": "filo"}, "echelon/Perishable-v0: issuing: must be 'fifo' or 'lifo'"),
+        (
+            "echelon/Perishable-v0",
+            {"issuing": "filo"},
+            "echelon/Perishable-v0: issuing: must be 'fifo' or 'lifo'; did you mean 'fifo'? (got 'filo')",
+        ),
         ("echelon/Assembly-v0", {"lead_time": []}, "lead_time must have one value per component (got none)"),
         ("echelon/Assembly-v0", {"lead_time": [1, 2, 3]}, "quantity must be one value or 3 (got 2)"),
         ("echelon/ConsumerGoods-v0", {"subcontractors": 0}, "subcontractors must be at least 1 (got 0)"),

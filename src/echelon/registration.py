@@ -9,6 +9,10 @@ PROBLEM_IDS = (
     "echelon/Serial-v0",
     "echelon/BeerGame-v0",
     "echelon/OneWarehouse-v0",
+    "echelon/DualSourcing-v0",
+    "echelon/Perishable-v0",
+    "echelon/Assembly-v0",
+    "echelon/ConsumerGoods-v0",
     "echelon/Network-v0",
 )
 """The ids of the catalogue; a test compares them."""
