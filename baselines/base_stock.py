@@ -11,16 +11,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import ndtr
 
 from echelon.baselines.plan import Plan
-from echelon.baselines.search import first_step, lead_time_moments, safety_factor, tune, tuning_scenarios
+from echelon.baselines.search import (
+    MOST_TUNED_LINKS,
+    first_step,
+    lead_time_moments,
+    require_tunable,
+    safety_factor,
+    tune,
+    tuning_scenarios,
+)
 from echelon.envs.arrays import network_arrays
 from echelon.envs.batched import cascade_sum, gather_sum
 from echelon.envs.codec import Codec
 from echelon.envs.errors import MethodError
+from echelon.envs.levels import base_stock_levels
 from echelon.envs.policy import OrderUpTo, Position, order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios
+from echelon.envs.simulate import simulate_cost
 
 ARROW_KARLIN_SCARF = "K. J. Arrow, S. Karlin and H. Scarf, Studies in the Mathematical Theory of Inventory, 1958"
 XIN = "L. Xin, Understanding the performance of capped base-stock policies, Operations Research 69(1), 2021"
@@ -29,14 +41,18 @@ XIN = "L. Xin, Understanding the performance of capped base-stock policies, Oper
 def base_stock(
     problem: Problem, *, levels: Sequence[float] | None = None, scenarios: Scenarios | None = None, seed: int = 0
 ) -> Plan:
-    """Installation base-stock levels [E], tuned on `scenarios` unless `levels` are given."""
+    """Installation base-stock levels [E], tuned on `scenarios` unless `levels` are given.
+
+    On networks of more than `MOST_TUNED_LINKS` links the levels follow from the normal approximation with one
+    service level for all of them, and only that is tuned.
+    """
     return _plan(problem, "installation", levels, scenarios, seed)
 
 
 def echelon_base_stock(
     problem: Problem, *, levels: Sequence[float] | None = None, scenarios: Scenarios | None = None, seed: int = 0
 ) -> Plan:
-    """Echelon base-stock levels [E], tuned on `scenarios` unless `levels` are given."""
+    """Echelon base-stock levels [E], tuned as those of `base_stock` unless `levels` are given."""
     return _plan(problem, "echelon", levels, scenarios, seed)
 
 
@@ -51,6 +67,7 @@ def capped_base_stock(
     """Installation base-stock levels [E] with a largest order [E] (Xin 2021), both tuned unless given."""
     if (levels is None) != (caps is None):
         raise MethodError("levels and caps must be given together, or both left to be tuned")
+    require_tunable(problem, "capped_base_stock", given=levels is not None)
     links = len(problem.network.links)
 
     def build(parameters: Sequence[float]) -> OrderUpTo:
@@ -81,6 +98,8 @@ def _plan(
     def build(echelon_levels: Sequence[float]) -> OrderUpTo:
         return order_up_to(problem.network, own_levels(echelon_levels), position=position)
 
+    if levels is None and len(problem.network.links) > MOST_TUNED_LINKS:
+        levels = _common_service(problem, position, scenarios or tuning_scenarios(problem, seed=seed))
     if levels is None:
         start, spread = starting_levels(problem)
         common = scenarios or tuning_scenarios(problem, seed=seed)
@@ -89,6 +108,22 @@ def _plan(
     parameters = {"levels": [float(x) for x in levels], "position": position}
     policy = order_up_to(problem.network, levels, position=position)
     return Plan(policy, parameters, citation=ARROW_KARLIN_SCARF)
+
+
+def _common_service(problem: Problem, position: Position, scenarios: Scenarios) -> list[float]:
+    """Levels [E] by the normal approximation, with one service level for all links, which alone is tuned."""
+    arrays = network_arrays(problem.network)
+
+    def levels_of(safety: float) -> list[float]:
+        levels = base_stock_levels(problem.network, service=float(ndtr(safety)))
+        return levels if position == "installation" else [float(x) for x in cascade_sum(np.array([levels]), arrays)[0]]
+
+    def cost(safety: float) -> float:
+        rule = order_up_to(problem.network, levels_of(safety), position=position)
+        return float(simulate_cost(problem, rule, scenarios).mean())
+
+    best = minimize_scalar(cost, bounds=(-2.0, 5.0), method="bounded", options={"xatol": 0.02})
+    return levels_of(float(best.x))
 
 
 def _installation_levels(problem: Problem, echelon_levels: Sequence[float]) -> list[float]:

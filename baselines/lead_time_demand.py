@@ -311,7 +311,9 @@ def _require_applicable(demand: Law, duration: float) -> None:
     if not demand.stationary:
         raise MethodError(f"demand must have the same law in every period, got {name} demand that changes over time")
     if not demand.independent:
-        raise MethodError(f"demand must be independent from period to period, got {name} demand that depends on the past")
+        raise MethodError(
+            f"demand must be independent from period to period, got {name} demand that depends on the past"
+        )
     if not 0 <= duration < np.inf:
         raise MethodError(f"lead time must be a finite number of at least 0 periods, got {duration:g}")
     divisible = isinstance(demand, Poisson | Geometric | NegativeBinomial | Normal | Gamma | Deterministic)

@@ -11,7 +11,7 @@ import numpy as np
 
 from echelon.baselines.base_stock import base_stock, echelon_base_stock
 from echelon.baselines.plan import Plan
-from echelon.baselines.search import first_step, lead_time_moments, tune, tuning_scenarios
+from echelon.baselines.search import first_step, lead_time_moments, require_tunable, tune, tuning_scenarios
 from echelon.envs.codec import Codec
 from echelon.envs.errors import MethodError
 from echelon.envs.policy import OrderUpTo, Position, order_up_to
@@ -36,6 +36,7 @@ def min_max(
     """
     if (reorder is None) != (up_to is None):
         raise MethodError("reorder and up_to must be given together, or both left to be tuned")
+    require_tunable(problem, "min_max", given=reorder is not None)
     links = len(problem.network.links)
 
     def build(parameters: Sequence[float]) -> OrderUpTo:

@@ -16,10 +16,11 @@ from scipy.special import ndtri
 
 from echelon.envs.arrays import network_arrays
 from echelon.envs.codec import Codec
+from echelon.envs.errors import MethodError
 from echelon.envs.policy import Policy
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
-from echelon.envs.simulate import simulate
+from echelon.envs.simulate import simulate_cost
 
 Floats = NDArray[np.float64]
 Levels = tuple[float, ...]
@@ -32,6 +33,19 @@ MOST_EVALUATIONS = 4_000
 """Candidates that one search simulates: the limit matters from some twenty links on."""
 MOST_PAIRS = 8
 """Levels up to which the search also shifts stock between any two of them."""
+
+
+MOST_TUNED_LINKS = 60
+"""Links up to which every level is tuned on its own."""
+
+
+def require_tunable(problem: Problem, method: str, *, given: bool) -> None:
+    """Raise `MethodError` if parameters are to be tuned on a network that is too large for it."""
+    links = len(problem.network.links)
+    if links > MOST_TUNED_LINKS and not given:
+        raise MethodError(
+            f"{method} tunes at most {MOST_TUNED_LINKS} links (got {links}): give its parameters, or use base_stock"
+        )
 
 
 def tuning_scenarios(problem: Problem, *, seed: int = 0) -> Scenarios:
@@ -63,7 +77,7 @@ def tune(
         if levels not in known and len(known) >= MOST_EVALUATIONS:
             return np.inf
         if levels not in known:
-            known[levels] = float(simulate(problem, build(levels), scenarios).cost.mean())
+            known[levels] = float(simulate_cost(problem, build(levels), scenarios).mean())
         return known[levels]
 
     def search(start: Sequence[float]) -> Levels:

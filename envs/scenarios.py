@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,13 @@ class Scenarios:
     def periods(self) -> int:
         """T"""
         return int(self.demand.shape[1])
+
+    @cached_property
+    def packed_demand(self) -> Any:
+        """The demand in the form that the fastest rollout reads, made once for many rollouts."""
+        from echelon.envs import _fused
+
+        return _fused.pack(self.demand)
 
     def __getitem__(self, replications: slice) -> Scenarios:
         """The scenarios of some of the replications."""

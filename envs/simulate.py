@@ -100,6 +100,22 @@ def simulate(
     return _run(problem, policy, scenarios, step=stepper(backend), state=state, trace=trace, check=check)
 
 
+def simulate_cost(problem: Problem, policy: Policy, scenarios: Scenarios, *, threads: int = 1) -> Floats:
+    """[B] the cost of each replication, `simulate(...).cost`, as fast as it can be had.
+
+    Parametric rules on serial systems and distribution trees without further features run in a loop that
+    keeps nothing but the cost; searches that evaluate thousands of candidates live off it. It agrees with
+    `simulate` up to the last digits of the sum.
+    """
+    if isinstance(policy, OrderUpTo):
+        from echelon.envs import _fused
+
+        if _fused.can_fuse(problem.network, policy):
+            demand, weights = scenarios.packed_demand, problem.weights
+            return _fused.rollout_cost(problem.network, policy, demand, weights, threads=threads)
+    return simulate(problem, policy, scenarios, threads=threads).cost
+
+
 def simulate_stream(
     problem: Problem, policy: Policy, *, replications: int, seed: int, stream: str = "evaluation", threads: int = 1
 ) -> Outcome:

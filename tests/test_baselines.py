@@ -31,6 +31,8 @@ from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
 from echelon.envs.simulate import Backend, simulate
 
+from .test_problems import SMALL
+
 Floats = NDArray[np.float64]
 
 POISSON = {"law": "poisson", "mean": 5}
@@ -115,8 +117,20 @@ REFUSALS = {
     ("newsvendor", "echelon/Network-v0"): "newsvendor needs a single location (got 5 nodes)",
     ("clark_scarf", "echelon/LostSales-v0"): "clark_scarf needs backorders at every outlet",
     ("clark_scarf", "echelon/BeerGame-v0"): (
-        "demand must have the same law in every period, got Deterministic demand that changes over time"
+        "clark_scarf needs a network without order_delay of link 'factory -> distributor'"
     ),
+    **{
+        (method, f"echelon/{problem}-v0"): f"{method} needs {rule}"
+        for method in ("newsvendor", "clark_scarf")
+        for problem, rule in {
+            "DualSourcing": "a network without component (several sources) of link 'expedited'",
+            "Perishable": "backorders at every outlet",
+            "ConsumerGoods": "backorders at every outlet",
+        }.items()
+    },
+    ("newsvendor", "echelon/ConsumerGoods-v0"): "newsvendor needs a single location (got 8 nodes)",
+    ("newsvendor", "echelon/Assembly-v0"): "newsvendor needs a single location (got 3 nodes)",
+    ("clark_scarf", "echelon/Assembly-v0"): ("clark_scarf needs a network without processing_time of node 'product'"),
     ("clark_scarf", "echelon/OneWarehouse-v0"): (
         "clark_scarf needs a serial network: one link into and at most one out of every node, one outlet"
     ),
@@ -131,7 +145,7 @@ REFUSALS = {
 def test_every_baseline_on_every_problem_gives_a_policy_that_runs_or_says_which_rule_is_broken(
     name: str, problem_id: str
 ) -> None:
-    problem = make_problem(problem_id, periods=40, warm_up=10)
+    problem = make_problem(problem_id, periods=40, warm_up=10, **SMALL.get(problem_id, {}))
     scenarios = evaluation(problem, 6)
     options: dict[str, Any] = {} if name in EXACT else {"scenarios": scenarios}
     if (name, problem_id) in REFUSALS:

@@ -175,19 +175,19 @@ def test_small_whole_quantities_are_run_in_single_precision(precisions: list[typ
 
 
 @pytest.mark.parametrize(
-    ("level", "factor", "tried"),
+    ("retailers", "level", "factor", "tried"),
     [
-        (2.0**23, 1.0, [np.float64]),  # the levels are too large
-        (2.0**19, 1.0, [np.float32, np.float64]),  # only the sum of what is on hand is too large
-        (100.0, 5_000.0, [np.float64]),  # the demand is too large
-        (100.0, 50_000.0, [np.float64]),  # and does not fit into two bytes
+        (3, 2.0**23, 1.0, [np.float64]),  # the levels are too large
+        (1, 150_000.0, 1.0, [np.float32, np.float64]),  # only the sum of what is on hand is too large
+        (6, 100.0, 5_500.0, [np.float64]),  # the demand is too large
+        (3, 100.0, 50_000.0, [np.float64]),  # and does not fit into two bytes
     ],
 )
 def test_large_whole_quantities_are_run_in_double_precision(
-    precisions: list[type], level: float, factor: float, tried: list[type]
+    precisions: list[type], retailers: int, level: float, factor: float, tried: list[type]
 ) -> None:
-    problem, _ = warehouse(3, 0.0)
-    rule = order_up_to(problem.network, [3 * level, level, level, level])
+    problem, _ = warehouse(retailers, 0.0)
+    rule = order_up_to(problem.network, [3 * level, *[level] * retailers])
     demand = demand_of(problem, 20) * factor
     np.testing.assert_allclose(fused(problem, rule, demand), specified(problem, rule, demand), rtol=1e-12)
     assert precisions == tried

@@ -188,32 +188,66 @@ def test_every_metric_of_a_serial_system_with_backorders_is_as_by_hand() -> None
 def test_every_metric_of_perishable_stock_is_as_by_hand() -> None:
     # Units live two periods, oldest first.
     # t          0  1  2  3  4
-    # enters     .  3  .  5  2
+    # enters     .  3  .  2  5
     # demand     1  2  1  3  6     13
-    # sold       1  2  1  3  4     11
-    # on hand    3  4  2  2  0     11
+    # sold       1  2  1  2  5     11
+    # on hand    3  4  2  0  0      9
     # scrapped   0  1  2  0  0      3
-    # ordered    3  0  5  2  0     10
-    # Cycles 1-2 and 3, both without a stockout. Left before periods 1, 3 and 4: 3, 0 and 2.
+    # ordered    3  0  2  5  0     10
+    # Cycles 1-2 without and 3 with a stockout. Left before periods 1, 3 and 4: 3, 0 and 0.
     node = shop(stockout_rule="lost_sales", shelf_life=2, scrap_cost=10, initial_on_hand=4)
     data = {"nodes": [node], "links": [{"target": "shop", "lead_time": 1, "unit_cost": 1}]}
     by_hand(
-        run(data, [[3], [0], [5], [2], [0]], [1, 2, 1, 3, 6]),
+        run(data, [[3], [0], [2], [5], [0]], [1, 2, 1, 3, 6]),
         {
             "cost.scrap": 6.0,
             "scrapped": 3 / 5,
-            "alpha": 4 / 5,
-            "cycle_service_level": 1.0,
+            "alpha": 3 / 5,
+            "cycle_service_level": 1 / 2,
             "fill_rate": 11 / 13,
-            "ready_rate": 4 / 5,
-            "perfect_order_rate": 4 / 5,
-            "on_hand": 11 / 5,
-            "safety_stock": 5 / 3,
-            "cycle_stock": 11 / 5 - 5 / 3,
+            "ready_rate": 3 / 5,
+            "perfect_order_rate": 3 / 5,
+            "on_hand": 9 / 5,
+            "safety_stock": 1.0,
+            "cycle_stock": 4 / 5,
             "pipeline_stock": 2.0,
-            "stock": 21 / 5,
-            "days_of_supply": 1.0,
-            "inventory_turns": 11 / 21,
+            "stock": 19 / 5,
+            "days_of_supply": 9 / 11,
+            "inventory_turns": 11 / 19,
+        },
+    )
+
+
+def test_units_sent_to_a_twin_leave_stock_and_keep_their_value() -> None:
+    # t              0  1  2
+    # twin enters    .  .  3, and 4 at the start
+    #      sends     .  3  3
+    #      on hand   4  1  1     6, and 1 before units enter
+    # shop on hand   0  0  1     1, and 0 before the 3 enter that left in period 1
+    #      to it     0  3  3     6
+    data = {
+        "nodes": [{"name": "twin", "initial_on_hand": 4}, shop()],
+        "links": [
+            {"target": "shop", "unit_cost": 2},
+            {"target": "twin", "unit_cost": 2},
+            {"name": "help", "source": "twin", "target": "shop", "lateral": True, "lead_time": 1, "unit_cost": 7},
+        ],
+    }
+    by_hand(
+        run(data, [[0, 0, 0], [0, 0, 3], [0, 3, 3]], [0, 0, 2]),
+        {
+            "cycle_stock twin": 1.0,
+            "safety_stock twin": 1.0,
+            "days_of_supply twin": 1.0,
+            "working_capital twin": 4.0,
+            "inventory_turns twin": 1.0,
+            "cycle_stock shop": 1 / 3,
+            "safety_stock shop": 0.0,
+            "pipeline_stock shop": 2.0,
+            "working_capital shop": 14 / 3,
+            "cost.purchase help": 14.0,
+            "cost shop": 14.0,
+            "cost twin": 2.0,
         },
     )
 

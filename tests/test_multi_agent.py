@@ -15,10 +15,7 @@ from echelon.envs.catalogue import PROBLEMS
 from echelon.envs.gym_env import make_env
 from echelon.envs.multi_agent import NetworkParallelEnv, parallel_env
 
-SMALL = {
-    problem_id: {} if problem_id != "echelon/ConsumerGoods-v0" else {"distributors": 4, "warehouses": 2}
-    for problem_id in PROBLEMS
-}
+from .test_problems import SMALL
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +26,7 @@ def _strict() -> Iterator[None]:
 
 
 def make(problem_id: str, **options: Any) -> NetworkParallelEnv:
-    return parallel_env(problem_id, periods=20, warm_up=0, **SMALL[problem_id], **options)
+    return parallel_env(problem_id, periods=20, warm_up=0, **SMALL.get(problem_id, {}), **options)
 
 
 @pytest.mark.parametrize("problem_id", PROBLEMS)
@@ -46,7 +43,7 @@ def test_every_form_passes_the_tests_of_pettingzoo(options: dict[str, Any]) -> N
 @pytest.mark.parametrize("problem_id", PROBLEMS)
 def test_the_agents_together_are_the_single_environment(problem_id: str) -> None:
     several = make(problem_id, reward="own")
-    single = make_env(problem_id, periods=20, warm_up=0, **SMALL[problem_id])
+    single = make_env(problem_id, periods=20, warm_up=0, **SMALL.get(problem_id, {}))
     several.reset(seed=4)
     np.testing.assert_array_equal(single.reset(seed=4)[0], several.state())
     rng = np.random.default_rng(0)

@@ -25,11 +25,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from echelon.envs.state import State
 from echelon.envs.network import OUTSIDE, Network
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios
 from echelon.envs.simulate import Backend, simulate
+from echelon.envs.state import State
 
 Floats = NDArray[np.float64]
 

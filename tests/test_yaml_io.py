@@ -361,7 +361,8 @@ def test_the_labels_that_pydantic_gives_to_union_members_do_not_show(tmp_path: P
     assert override_problems(tmp_path, "training.law={law: poisson, mean: -1}") == [
         "--set: training.law.law: must be 'deterministic' (got 'poisson')",
         "--set: training.law.values: is required",
-        "--set: training.law.mean: unknown key; known: growth, law, promotions, seasonal, trend, values, or must be greater than 0 (got -1)",
+        "--set: training.law.mean: unknown key; known: growth, law, promotions, seasonal, trend, values, "
+        "or must be greater than 0 (got -1)",
     ]
 
 
