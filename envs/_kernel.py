@@ -389,6 +389,8 @@ def _period(net, block, draws, t, turned, lo, hi, first):  # type: ignore[no-unt
 
     They are the replications from `first` on. The pipelines are rings that have turned by `turned`.
     """
+    if net.at[S_BALANCED]:
+        _positions_before_shipping(net, block, lo, hi)
     _ask(net, block, lo, hi)
     _fulfil(net, block, draws, t, lo, hi, first)
     for e in range(net.at[S_LINKS]):
@@ -396,6 +398,23 @@ def _period(net, block, draws, t, turned, lo, hi, first):  # type: ignore[no-unt
     _serve(net, block, draws, t, lo, hi, first)
     _close(net, block, lo, hi)
     _arrive(net, block, draws, t, turned, lo, hi, first)
+
+
+@compiled
+def _positions_before_shipping(net, block, lo, hi):  # type: ignore[no-untyped-def]
+    """What every receiver has and has coming, less what it owes: its position without what is owed to it."""
+    at, m, f, w, buffer = block
+    for n in range(at[S_NODES]):
+        _inventory_level(net, block, n, w[at[W_LEVEL] + n], lo, hi)
+    for e in range(at[S_LINKS]):
+        position, quantity = w[at[W_ECHELON] + e], net.link_number[QUANTITY, e]
+        level = w[at[W_LEVEL] + net.link[TARGET, e]]
+        for b in range(lo, hi):
+            position[b] = level[b] * quantity
+        for k in range(net.link[ALL_SOURCES_COUNT, e]):
+            g = net.flat[net.link[ALL_SOURCES, e] + k]
+            _increase(position, m[at[M_COMPONENTS] + g], lo, hi)
+            _increase(position, m[at[M_IN_TRANSIT] + g], lo, hi)
 
 
 @compiled
@@ -448,8 +467,6 @@ def _fulfil(net, block, draws, t, lo, hi, first):  # type: ignore[no-untyped-def
         _set(f[at[F_MADE] + n], 0.0, lo, hi)
     for e in range(at[S_LINKS] if draws.yields.shape[1] else 0):
         _set(f[at[F_SPOILED] + e], 0.0, lo, hi)
-    for n in range(at[S_NODES] if at[S_BALANCED] else 0):
-        _inventory_level(net, block, n, w[at[W_LEVEL] + n], lo, hi)
     begin = 0
     for end in net.wave_ends:
         _resources_left(net, block, lo, hi)
@@ -668,7 +685,7 @@ def _balance(net, block, n, b, available):  # type: ignore[no-untyped-def]
     out, count = net.node[OUT, n], net.node[OUT_COUNT, n]
     wanted, shares, positions, corners = buffer[0], buffer[1], buffer[2], buffer[3]
     for k in range(count):
-        positions[k] = _position_before_shipping(net, block, net.flat[out + k], b)
+        positions[k] = w[at[W_ECHELON] + net.flat[out + k], b]
         corners[k] = positions[k]
         corners[count + k] = positions[k] + wanted[k]
     level, used = -np.inf, 0.0
@@ -693,17 +710,6 @@ def _balance(net, block, n, b, available):  # type: ignore[no-untyped-def]
         if left_over > 0.0 and shares[k] < wanted[k] and positions[k] + shares[k] <= level:
             shares[k] += 1.0
             left_over -= 1.0
-
-
-@compiled
-def _position_before_shipping(net, block, e, b):  # type: ignore[no-untyped-def]
-    """What the receiver of a link had and had coming at the review, less what it owed."""
-    at, m, f, w, buffer = block
-    coming = 0.0
-    for k in range(net.link[ALL_SOURCES_COUNT, e]):
-        g = net.flat[net.link[ALL_SOURCES, e] + k]
-        coming += m[at[M_COMPONENTS] + g, b] + m[at[M_IN_TRANSIT] + g, b]
-    return w[at[W_LEVEL] + net.link[TARGET, e], b] * net.link_number[QUANTITY, e] + coming
 
 
 @compiled
@@ -826,7 +832,7 @@ def _age(net, block, n, lo, hi):  # type: ignore[no-untyped-def]
             taken -= part
         scrapped = m[ages, b]
         f[at[F_SCRAPPED] + n, b] = scrapped
-        m[at[M_ON_HAND] + n, b] -= scrapped
+        m[at[M_ON_HAND] + n, b] = max(m[at[M_ON_HAND] + n, b] - scrapped, 0.0)
         for a in range(life - 1):
             m[ages + a, b] = m[ages + a + 1, b]
         m[ages + life - 1, b] = 0.0

@@ -135,7 +135,8 @@ def step(state: State, orders: Array, draw: Draw) -> tuple[State, Ledger]:
         "stockout": (backorders + lost > 0) * xp.ones_like(sold),
     }
     node_up = state.node_up if draw.node_up is None else draw.node_up
-    stock = _arrive(arrays, replace(stock, on_hand=on_hand - scrapped), pipeline[:, :, 0], draw, node_up)
+    left = xp.maximum(on_hand - scrapped, xp.zeros_like(on_hand)) if arrays.ages else on_hand
+    stock = _arrive(arrays, replace(stock, on_hand=left), pipeline[:, :, 0], draw, node_up)
     following = replace(
         state,
         period=state.period + 1,
@@ -146,7 +147,7 @@ def step(state: State, orders: Array, draw: Draw) -> tuple[State, Ledger]:
         pipeline=_shift(pipeline),
         requests=requests,
         in_process=stock.in_process,
-        ages=ages + _entered(arrays, stock.on_hand - (on_hand - scrapped)),
+        ages=ages + _entered(arrays, stock.on_hand - left),
         queue=_remember(state, request, shipped),
         made=stock.made,
         node_up=node_up,
