@@ -57,8 +57,8 @@ class Outcome:
         return _ratio(sum_columns(self.per_period["sold"]), sum_columns(self.per_period["demand"]))
 
     @cached_property
-    def ready_rate(self) -> Floats:
-        """[B] alpha service: the fraction of outlet-periods without a shortage."""
+    def alpha(self) -> Floats:
+        """[B] alpha service (event-oriented): the fraction of outlet-periods without a shortage."""
         weight = self.problem.weights.sum() * self.per_period["stockout"].shape[1]
         return np.asarray(1.0 - sum_columns(self.per_period["stockout"]) / weight)
 

@@ -71,7 +71,7 @@ def _row(result: Result, policy: PolicyResult, look: Look, *, labels: list[str])
         "" if best else _spread(policy.difference, policy.difference_half_width),
         escape(verdict(result, policy)),
         _share(policy.fill_rate),
-        _share(policy.ready_rate),
+        _share(policy.alpha),
         _seconds(policy.seconds),
         _parameters(policy.parameters),
     ]

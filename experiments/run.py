@@ -246,7 +246,7 @@ def summary_row(competitor: Competitor, outcome: Outcome, reference: Reference |
         "gap_percent": above.percent if above else None,
         "gap_half_width": above.half_width if above else None,
         "fill_rate": float(outcome.fill_rate.mean()),
-        "ready_rate": float(outcome.ready_rate.mean()),
+        "alpha": float(outcome.alpha.mean()),
         "seconds": competitor.seconds,
     }
 
@@ -262,7 +262,7 @@ def _difference_columns(difference: Difference) -> Row:
 
 def _result_rows(problem: str, policy: str, outcome: Outcome) -> list[Row]:
     kinds = {kind: part.sum(axis=1) for kind, part in outcome.costs.items()}
-    columns = {"cost": outcome.cost, "fill_rate": outcome.fill_rate, "ready_rate": outcome.ready_rate, **kinds}
+    columns = {"cost": outcome.cost, "fill_rate": outcome.fill_rate, "alpha": outcome.alpha, **kinds}
     return [
         {"problem": problem, "policy": policy, "replication": k, **{name: float(v[k]) for name, v in columns.items()}}
         for k in range(len(outcome.cost))

@@ -29,7 +29,7 @@ COST_KINDS = (
 SUMMARY = [
     *("problem", "policy", "kind", "parameters", "mean", "half_width", "confidence", "reference", "reference_kind"),
     *("gap_percent", "gap_half_width", "difference", "difference_half_width", "verdict"),
-    *("fill_rate", "ready_rate", "seconds"),
+    *("fill_rate", "alpha", "seconds"),
 ]
 RESULTS = ["problem", "policy", *COST_KINDS]
 TRAINING = ["problem", "policy", "steps", "cost", "half_width"]
@@ -77,7 +77,7 @@ class PolicyResult:
     difference_half_width: float | None
     verdict: str
     fill_rate: float | None
-    ready_rate: float | None
+    alpha: float | None
     seconds: float | None
     costs: Mapping[str, float]
     """Mean cost by kind."""
@@ -176,7 +176,7 @@ def _policy(
         difference_half_width=_number(row["difference_half_width"]),
         verdict=row["verdict"],
         fill_rate=_number(row["fill_rate"]),
-        ready_rate=_number(row["ready_rate"]),
+        alpha=_number(row["alpha"]),
         seconds=_number(row["seconds"]),
         costs=costs.get(key, {}),
         training=training.get(key),

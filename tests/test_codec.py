@@ -73,5 +73,5 @@ def test_an_outlet_that_ends_a_period_with_backorders_is_not_ready() -> None:
     scenarios = sample(network, periods=5, replications=2, seed=0)
     for backend in ("compiled", "specification"):
         outcome = simulate(problem, order_up_to(network, [0], reorder=[-100]), scenarios, backend=backend)
-        np.testing.assert_array_equal(outcome.ready_rate, [0.0, 0.0])
+        np.testing.assert_array_equal(outcome.alpha, [0.0, 0.0])
         np.testing.assert_array_equal(outcome.fill_rate, [0.0, 0.0])

@@ -37,7 +37,7 @@ def summary(problem: str, policy: str, kind: str, mean: float, **columns: Any) -
     """A row of summary.csv; what is not given is an empty cell."""
     row: Row = dict.fromkeys(SUMMARY, "")
     row |= {"problem": problem, "policy": policy, "kind": kind, "mean": mean, "parameters": "{}", "confidence": 0.95}
-    row |= {"half_width": 0.012, "fill_rate": 0.97, "ready_rate": 0.9, "seconds": 2.5, **columns}
+    row |= {"half_width": 0.012, "fill_rate": 0.97, "alpha": 0.9, "seconds": 2.5, **columns}
     if row["reference"] != "":
         row["gap_percent"] = 100 * (mean / row["reference"] - 1)
         row["gap_half_width"] = 100 * row["half_width"] / row["reference"]

@@ -109,7 +109,7 @@ def test_a_run_folder_holds_tables_descriptions_figures_a_report_and_checkpoints
 def test_the_tables_have_a_row_for_everything(folder: Path) -> None:
     results, rows, trace = table(folder, "results"), table(folder, "summary"), table(folder, "trace")
     assert set(rows[0]) == set(SUMMARY)
-    assert [*results[0]] == ["problem", "policy", "replication", "cost", "fill_rate", "ready_rate", *COST_KINDS]
+    assert [*results[0]] == ["problem", "policy", "replication", "cost", "fill_rate", "alpha", *COST_KINDS]
     assert [*trace[0]] == TRACE
     expected = [("shop", policy, str(k)) for policy in POLICIES for k in range(20)]
     assert [(row["problem"], row["policy"], row["replication"]) for row in results] == expected
@@ -131,7 +131,7 @@ def test_the_summary_is_that_of_the_results(folder: Path) -> None:
         assert row["gap_half_width"] == pytest.approx(100 * cost.half_width / OPTIMUM)
         assert row["difference"] == pytest.approx(difference.estimate.mean, rel=1e-12)
         assert row["verdict"] == difference.verdict
-        for rate in ("fill_rate", "ready_rate"):
+        for rate in ("fill_rate", "alpha"):
             assert row[rate] == pytest.approx(column(folder, policy, rate).mean())
             assert 0 <= row[rate] <= 1
 
@@ -150,7 +150,7 @@ def test_the_trace_obeys_the_model_and_its_means_are_those_of_the_first_replicat
         on_hand, ordered, demand = (
             column(folder, policy, name, of="trace") for name in ("on_hand", "ordered", "demand")
         )
-        first = {name: column(folder, policy, name)[0] for name in ("holding", "stockout", "fill_rate", "ready_rate")}
+        first = {name: column(folder, policy, name)[0] for name in ("holding", "stockout", "fill_rate", "alpha")}
         assert [*column(folder, policy, "period", of="trace")] == [*range(60, 120)]
         before = on_hand[:-1] + ordered[:-1]
         assert (on_hand[1:] == np.maximum(before - demand[1:], 0)).all()
@@ -161,7 +161,7 @@ def test_the_trace_obeys_the_model_and_its_means_are_those_of_the_first_replicat
         assert 0 <= unseen <= demand[0]
         assert first["stockout"] == pytest.approx(9 * (lost.sum() + unseen) / 60)
         assert first["fill_rate"] == pytest.approx(1 - (lost.sum() + unseen) / demand.sum())
-        assert first["ready_rate"] == pytest.approx(1 - ((lost > 0).sum() + (unseen > 0)) / 60)
+        assert first["alpha"] == pytest.approx(1 - ((lost > 0).sum() + (unseen > 0)) / 60)
 
 
 def test_every_policy_of_a_problem_meets_the_same_demand(
