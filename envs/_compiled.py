@@ -6,14 +6,15 @@ then need not check, loop by loop and call by call, whether rows overlap, and tu
 vector instructions. So pass each row only once in a call, as an argument of its own: a contiguous
 array with one axis, or its address (`at`). A row that is read and written is one argument.
 
-The compiled code is kept on disk. The cache of a function notices changes of its own file only: keep
-what a compiled function calls in the same file, or its callers run the old code. What is here is
-applied by name in each file and compiled there.
+The compiled code is kept on disk. By itself numba's cache of a function would notice changes of its own
+file only, and its callers in other files would run the old code; so it is stamped with all files of
+compiled code together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,14 +33,28 @@ LINE = 64
 """Bytes of a cache line, and of the widest vector: a row that begins elsewhere costs two accesses for one."""
 
 
+_STAMP = tuple(
+    (path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(Path(__file__).parent.glob("_*.py"))
+)
+"""What the compiled code on disk was made from."""
+
+
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a function that allocates nothing and holds no lock."""
-    return njit(**_OPTIONS)(function)
+    return _stamped(njit(**_OPTIONS)(function))
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """The same for a small function on a hot path: its callers contain it, so that no arguments are passed."""
-    return njit(**_OPTIONS, forceinline=True)(function)
+    return _stamped(njit(**_OPTIONS, forceinline=True)(function))
+
+
+def _stamped(dispatcher: Any) -> Any:
+    """Let the cache on disk hold only for the present files; numba has no public way to say so."""
+    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if hasattr(file, "_source_stamp"):
+        file._source_stamp = (file._source_stamp, _STAMP)
+    return dispatcher
 
 
 def vectorised(function: Callable[..., Any]) -> Any:

@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ WIDTH = 384
 """Most replications in a block."""
 
 
+@lru_cache(maxsize=256)
 def plain(network: Network) -> bool:
     """Whether the network is one that `rollout_cost` can run."""
     arrays = network_arrays(network)

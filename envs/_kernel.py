@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from echelon.envs._compiled import at as row
 from echelon.envs._compiled import compiled
 from echelon.envs._layout import (
     F_ORDERED,
@@ -168,7 +169,7 @@ def _step_batch(net, memory, orders, draws, t, entry, work, buffer):  # type: ig
     at = net.at
     block = (at, memory, entry, work, buffer)
     for e in range(at[S_LINKS]):
-        copy_row(entry[at[F_ORDERED] + e], orders[e], 0, memory.shape[1])
+        copy_row(row(entry, at[F_ORDERED] + e), orders[e], 0, memory.shape[1])
     for first in range(0, memory.shape[1], BLOCK):
         last = min(first + BLOCK, memory.shape[1])
         period(net, block, draws, t, 0, first, last, first)
@@ -180,7 +181,7 @@ def _rollout_block(net, rule, block, stocks, draws, start, weights, totals, firs
     at, m, f, w, buffer = block
     width = m.shape[1]
     for r in range(len(m)):
-        put(m[r], stocks[r], 0, width)
+        put(row(m, r), stocks[r], 0, width)
     constant = True
     for t in range(len(weights)):
         if weights[t] != 0.0 and weights[t] != weights[-1]:
@@ -191,7 +192,7 @@ def _rollout_block(net, rule, block, stocks, draws, start, weights, totals, firs
         if weights[t] != 0.0:
             weight = 1.0 if constant else weights[t]
             for r in net.live:
-                accumulate(totals[r, first : first + width], f[r], weight)
+                accumulate(totals[r, first : first + width], row(f, r), weight, width)
     if constant:
         for r in net.live:
-            multiply_by(totals[r, first : first + width], weights[-1])
+            multiply_by(totals[r, first : first + width], weights[-1], width)

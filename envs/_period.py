@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from echelon.envs._compiled import at as row
 from echelon.envs._compiled import compiled
 from echelon.envs._layout import (
     F_BACKORDERS,
@@ -93,23 +94,23 @@ def serve(net, block, draws, t, lo, hi, first):  # type: ignore[no-untyped-def]
     at, m, f, w, buffer = block
     for c in range(at[S_OUTLETS]):
         n, waits = int(net.outlet_number[OUTLET_NODE, c]), net.outlet_number[WAITS, c]
-        demand, on_hand, backorders = f[at[F_DEMAND] + c], m[at[M_ON_HAND] + n], m[at[M_BACKORDERS] + c]
-        drawn, waiting, available = draws.demand[t, c], w[at[W_SPARE]], w[at[W_SPARE] + 1]
+        demand, on_hand, backorders = row(f, at[F_DEMAND] + c), row(m, at[M_ON_HAND] + n), row(m, at[M_BACKORDERS] + c)
+        drawn, waiting, available = draws.demand[t, c], row(w, at[W_SPARE]), row(w, at[W_SPARE] + 1)
         for b in range(lo, hi):
             demand[b] = drawn[first - lo + b]
         copy_row(available, on_hand, lo, hi)
         if draws.node_up.shape[1] > 0:
-            multiply(available, m[at[M_NODE_UP] + n], lo, hi)
-        sold, delivered = f[at[F_SOLD] + c], f[at[F_DELIVERED] + c]
+            multiply(available, row(m, at[M_NODE_UP] + n), lo, hi)
+        sold, delivered = row(f, at[F_SOLD] + c), row(f, at[F_DELIVERED] + c)
         sell(on_hand, available, backorders, demand, sold, delivered, lo, hi)
         put_waiting(waiting, demand, sold, waits, lo, hi)
         if at[S_WHOLE_UNITS] and waits > 0.0 and waits < 1.0:
             chance = draws.wait_chance[t, c]
             for b in range(lo, hi):
                 waiting[b] = min(demand[b] - sold[b], np.floor(waiting[b] + chance[first - lo + b]))
-        lost, stockout = f[at[F_LOST] + c], f[at[F_STOCKOUT] + c]
+        lost, stockout = row(f, at[F_LOST] + c), row(f, at[F_STOCKOUT] + c)
         lose(backorders, waiting, demand, sold, lost, stockout, lo, hi)
-        copy_row(f[at[F_BACKORDERS] + c], backorders, lo, hi)
+        copy_row(row(f, at[F_BACKORDERS] + c), backorders, lo, hi)
 
 
 @compiled
@@ -117,12 +118,12 @@ def close(net, block, lo, hi):  # type: ignore[no-untyped-def]
     """The end of the period: stocks are recorded, then perishable stock ages."""
     at, m, f, w, buffer = block
     for n in range(at[S_NODES]):
-        copy_row(f[at[F_ON_HAND] + n], m[at[M_ON_HAND] + n], lo, hi)
+        copy_row(row(f, at[F_ON_HAND] + n), row(m, at[M_ON_HAND] + n), lo, hi)
         if net.node[PROCESSING, n] > 0:
-            held = f[at[F_IN_PROCESS] + n]
+            held = row(f, at[F_IN_PROCESS] + n)
             put(held, 0.0, lo, hi)
             for slot in range(net.node[PROCESSING, n]):
-                increase(held, m[at[M_IN_PROCESS] + n * at[S_PROCESS_SLOTS] + slot], lo, hi)
+                increase(held, row(m, at[M_IN_PROCESS] + n * at[S_PROCESS_SLOTS] + slot), lo, hi)
         if net.node[LIFE, n] > 0:
             age(net, block, n, lo, hi)
 
@@ -157,25 +158,25 @@ def arrive(net, block, draws, t, turned, lo, hi, first):  # type: ignore[no-unty
     """The arrivals of the next period."""
     at, m, f, w, buffer = block
     for n in range(draws.node_up.shape[1]):
-        take_drawn(m[at[M_NODE_UP] + n], draws.node_up[t, n], lo, hi, first)
+        take_drawn(row(m, at[M_NODE_UP] + n), draws.node_up[t, n], lo, hi, first)
     for e in range(draws.link_up.shape[1]):
-        take_drawn(m[at[M_LINK_UP] + e], draws.link_up[t, e], lo, hi, first)
+        take_drawn(row(m, at[M_LINK_UP] + e), draws.link_up[t, e], lo, hi, first)
     for n in range(at[S_NODES]):
         if net.node[LIMITED, n]:
-            put(m[at[M_MADE] + n], 0.0, lo, hi)
+            put(row(m, at[M_MADE] + n), 0.0, lo, hi)
         if net.node[LIFE, n] > 0:
-            copy_row(w[at[W_LEVEL] + n], m[at[M_ON_HAND] + n], lo, hi)
+            copy_row(row(w, at[W_LEVEL] + n), row(m, at[M_ON_HAND] + n), lo, hi)
         if net.node[PROCESSING, n] > 0:
             slots, last = at[M_IN_PROCESS] + n * at[S_PROCESS_SLOTS], net.node[PROCESSING, n] - 1
-            increase(m[at[M_ON_HAND] + n], m[slots], lo, hi)
+            increase(row(m, at[M_ON_HAND] + n), row(m, slots), lo, hi)
             for slot in range(last):
-                copy_row(m[slots + slot], m[slots + slot + 1], lo, hi)
-            put(m[slots + last], 0.0, lo, hi)
+                copy_row(row(m, slots + slot), row(m, slots + slot + 1), lo, hi)
+            put(row(m, slots + last), 0.0, lo, hi)
     for e in range(at[S_LINKS]):
         length = net.link[LONGEST, e]
         if length > 0:
-            due = m[at[M_PIPELINE] + e * at[S_SLOTS] + turned % length]
-            decrease(m[at[M_IN_TRANSIT] + e], due, lo, hi)
+            due = row(m, at[M_PIPELINE] + e * at[S_SLOTS] + turned % length)
+            decrease(row(m, at[M_IN_TRANSIT] + e), due, lo, hi)
             receive(net, block, e, due, draws, t, lo, hi, first)
             put(due, 0.0, lo, hi)
     resources_left(net, block, lo, hi)
@@ -183,8 +184,8 @@ def arrive(net, block, draws, t, turned, lo, hi, first):  # type: ignore[no-unty
         if not net.node[PLAIN, n]:
             make(net, block, n, lo, hi)
         if net.node[LIFE, n] > 0:
-            freshest = m[at[M_AGES] + n * at[S_AGES] + net.node[LIFE, n] - 1]
-            increase_by_difference(freshest, m[at[M_ON_HAND] + n], w[at[W_LEVEL] + n], lo, hi)
+            freshest = row(m, at[M_AGES] + n * at[S_AGES] + net.node[LIFE, n] - 1)
+            increase_by_difference(freshest, row(m, at[M_ON_HAND] + n), row(w, at[W_LEVEL] + n), lo, hi)
 
 
 @compiled
@@ -193,9 +194,9 @@ def turn_pipelines(net, at, m, lo, hi):  # type: ignore[no-untyped-def]
     for e in range(at[S_LINKS]):
         slots, length = at[M_PIPELINE] + e * at[S_SLOTS], net.link[LONGEST, e]
         for slot in range(length - 1):
-            copy_row(m[slots + slot], m[slots + slot + 1], lo, hi)
+            copy_row(row(m, slots + slot), row(m, slots + slot + 1), lo, hi)
         if length > 1:
-            put(m[slots + length - 1], 0.0, lo, hi)
+            put(row(m, slots + length - 1), 0.0, lo, hi)
 
 
 @compiled
@@ -203,14 +204,14 @@ def add_costs(net, f, w, cost):  # type: ignore[no-untyped-def]
     at, rates, width = net.at, net.rates, f.shape[1]
     kinds = (F_ON_HAND, F_IN_PROCESS, F_IN_TRANSIT, F_LOST, F_SHIPPED, F_PLACED, F_SCRAPPED, F_DELIVERED)
     counts = (S_NODES, S_NODES, S_LINKS, S_OUTLETS, S_LINKS, S_LINKS, S_NODES, S_OUTLETS)
-    part = w[0]
+    part = row(w, 0)
     for kind in range(8):
         put(part, 0.0, 0, width)
         for j in range(at[counts[kind]]):
             if rates[kind, j] != 0.0:
-                row = f[at[kinds[kind]] + j]
+                quantity = row(f, at[kinds[kind]] + j)
                 if kinds[kind] == F_LOST:
-                    charge_twice(part, row, f[at[F_BACKORDERS] + j], rates[kind, j])
+                    charge_twice(part, quantity, row(f, at[F_BACKORDERS] + j), rates[kind, j], width)
                 else:
-                    charge(part, row, rates[kind, j])
+                    charge(part, quantity, rates[kind, j], width)
         increase(cost, part, 0, width)

@@ -62,26 +62,26 @@ def multiply(row, factors, lo, hi):  # type: ignore[no-untyped-def]
 
 
 @vectorised
-def multiply_by(row, factor):  # type: ignore[no-untyped-def]
-    for b in range(len(row)):
+def multiply_by(row, factor, hi):  # type: ignore[no-untyped-def]
+    for b in range(hi):
         row[b] *= factor
 
 
 @vectorised
-def accumulate(total, terms, weight):  # type: ignore[no-untyped-def]
-    for b in range(len(total)):
+def accumulate(total, terms, weight, hi):  # type: ignore[no-untyped-def]
+    for b in range(hi):
         total[b] += weight * terms[b]
 
 
 @vectorised
-def charge(cost, quantity, rate):  # type: ignore[no-untyped-def]
-    for b in range(len(cost)):
+def charge(cost, quantity, rate, hi):  # type: ignore[no-untyped-def]
+    for b in range(hi):
         cost[b] += quantity[b] * rate
 
 
 @vectorised
-def charge_twice(cost, quantity, other, rate):  # type: ignore[no-untyped-def]
-    for b in range(len(cost)):
+def charge_twice(cost, quantity, other, rate, hi):  # type: ignore[no-untyped-def]
+    for b in range(hi):
         cost[b] += (other[b] + quantity[b]) * rate
 
 
@@ -92,15 +92,15 @@ def take_drawn(row, values, lo, hi, first):  # type: ignore[no-untyped-def]
 
 
 @vectorised
-def order_up_to(order, position, reorder, up_to, cap):  # type: ignore[no-untyped-def]
-    for b in range(len(order)):
+def order_up_to(order, position, reorder, up_to, cap, hi):  # type: ignore[no-untyped-def]
+    for b in range(hi):
         quantity = max(min(up_to - position[b], cap), 0.0)
         order[b] = quantity if position[b] <= reorder else 0.0
 
 
 @vectorised
-def order_lots(order, position, reorder, lot, cap):  # type: ignore[no-untyped-def]
-    for b in range(len(order)):
+def order_lots(order, position, reorder, lot, cap, hi):  # type: ignore[no-untyped-def]
+    for b in range(hi):
         lots = lot * (np.floor((reorder - position[b]) / lot + LOT_TOLERANCE) + 1.0)
         order[b] = max(min(lots, cap), 0.0) if position[b] <= reorder else 0.0
 

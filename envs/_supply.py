@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from echelon.envs._compiled import compiled
+from echelon.envs._compiled import at as row
+from echelon.envs._compiled import compiled, inlined
 from echelon.envs._layout import (
     AT_ONCE,
     BOUNDED,
@@ -98,41 +99,41 @@ def ask(net, block, lo, hi):  # type: ignore[no-untyped-def]
     """What each source is asked for, and what capacities and disruptions let through of it."""
     at, m, f, w, buffer = block
     for e in range(at[S_LINKS]):
-        order, owed = f[at[F_ORDERED] + e], m[at[M_OWED] + e]
+        order, owed = row(f, at[F_ORDERED] + e), row(m, at[M_OWED] + e)
         if net.link[BOUNDED, e]:
             accept(net, e, order, lo, hi)
-        request = w[at[W_REQUEST] + e]
+        request = row(w, at[W_REQUEST] + e)
         if net.link[DELAY, e] > 0:
-            count_orders(f[at[F_PLACED] + e], order, lo, hi)
+            count_orders(row(f, at[F_PLACED] + e), order, lo, hi)
             slots = at[M_REQUESTS] + e * at[S_DELAYS]
-            copy_row(request, m[slots], lo, hi)
+            copy_row(request, row(m, slots), lo, hi)
             for slot in range(net.link[DELAY, e] - 1):
-                copy_row(m[slots + slot], m[slots + slot + 1], lo, hi)
-            copy_row(m[slots + net.link[DELAY, e] - 1], order, lo, hi)
-            put_sum(w[at[W_ASKED] + e], owed, request, lo, hi)
+                copy_row(row(m, slots + slot), row(m, slots + slot + 1), lo, hi)
+            copy_row(row(m, slots + net.link[DELAY, e] - 1), order, lo, hi)
+            put_sum(row(w, at[W_ASKED] + e), owed, request, lo, hi)
         else:
-            ask_now(w[at[W_ASKED] + e], f[at[F_PLACED] + e], owed, order, lo, hi)
+            ask_now(row(w, at[W_ASKED] + e), row(f, at[F_PLACED] + e), owed, order, lo, hi)
             if net.link[BY_AGE, e]:
                 copy_row(request, order, lo, hi)
         if at[S_LIMITED_SHIPPING]:
             let_through(net, block, e, lo, hi)
         if net.link[SOURCE, e] == at[S_NODES]:
-            copy_row(f[at[F_SHIPPED] + e], w[wanted(at) + e], lo, hi)
+            copy_row(row(f, at[F_SHIPPED] + e), row(w, wanted(at) + e), lo, hi)
 
 
-@compiled
+@inlined
 def wanted(at):  # type: ignore[no-untyped-def]
     """The first row of what sources may ship."""
     return at[W_WANTED] if at[S_LIMITED_SHIPPING] else at[W_ASKED]
 
 
-@compiled
+@inlined
 def let_through(net, block, e, lo, hi):  # type: ignore[no-untyped-def]
     at, m, f, w, buffer = block
-    wanted = w[at[W_WANTED] + e]
-    put_limited(wanted, w[at[W_ASKED] + e], net.link_number[LINK_CAPACITY, e], m[at[M_LINK_UP] + e], lo, hi)
+    wanted = row(w, at[W_WANTED] + e)
+    put_limited(wanted, row(w, at[W_ASKED] + e), net.link_number[LINK_CAPACITY, e], row(m, at[M_LINK_UP] + e), lo, hi)
     if net.link[SOURCE, e] < at[S_NODES]:
-        multiply(wanted, m[at[M_NODE_UP] + net.link[SOURCE, e]], lo, hi)
+        multiply(wanted, row(m, at[M_NODE_UP] + net.link[SOURCE, e]), lo, hi)
 
 
 @compiled
@@ -140,9 +141,9 @@ def fulfil(net, block, draws, t, lo, hi, first):  # type: ignore[no-untyped-def]
     """Nodes make and ship, wave after wave; lateral links come last."""
     at, m, f, w, buffer = block
     for n in range(at[S_NODES]):
-        put(f[at[F_MADE] + n], 0.0, lo, hi)
+        put(row(f, at[F_MADE] + n), 0.0, lo, hi)
     for e in range(at[S_LINKS] if draws.yields.shape[1] else 0):
-        put(f[at[F_SPOILED] + e], 0.0, lo, hi)
+        put(row(f, at[F_SPOILED] + e), 0.0, lo, hi)
     begin = 0
     for end in net.wave_ends:
         resources_left(net, block, lo, hi)
@@ -161,12 +162,12 @@ def fulfil(net, block, draws, t, lo, hi, first):  # type: ignore[no-untyped-def]
         ship_laterally(net, block, draws, t, lo, hi, first)
 
 
-@compiled
+@inlined
 def receive_at_once(net, block, e, draws, t, lo, hi, first):  # type: ignore[no-untyped-def]
     """What was shipped on a link in this period and arrives in it."""
     at, m, f, w, buffer = block
-    arrived = w[at[W_SPARE]]
-    copy_row(arrived, f[at[F_SHIPPED] + e], lo, hi)
+    arrived = row(w, at[W_SPARE])
+    copy_row(arrived, row(f, at[F_SHIPPED] + e), lo, hi)
     if net.link[LONGEST, e] > 0:
         lead_time = draws.lead_time[t, e]
         for b in range(lo, hi):
@@ -174,16 +175,16 @@ def receive_at_once(net, block, e, draws, t, lo, hi, first):  # type: ignore[no-
     receive(net, block, e, arrived, draws, t, lo, hi, first)
 
 
-@compiled
+@inlined
 def receive(net, block, e, arrived, draws, t, lo, hi, first):  # type: ignore[no-untyped-def]
     """The usable part of what arrives joins the components of its pool, or the stock if none need to wait."""
     at, m, f, w, buffer = block
     node = net.link[TARGET, e]
-    usable = w[at[W_SPARE] + 1]
+    usable = row(w, at[W_SPARE] + 1)
     if draws.yields.shape[1] == 0:
         copy_row(usable, arrived, lo, hi)
     else:
-        spoiled = f[at[F_SPOILED] + e]
+        spoiled = row(f, at[F_SPOILED] + e)
         share = draws.yields[t, e]
         if at[S_WHOLE_UNITS]:
             chance = draws.yield_chance[t, e]
@@ -197,12 +198,12 @@ def receive(net, block, e, arrived, draws, t, lo, hi, first):  # type: ignore[no
                 usable[b] = arrived[b] * share[first - lo + b]
                 spoiled[b] += arrived[b] - usable[b]
     if net.link[LATERAL, e]:
-        increase(m[at[M_ON_HAND] + node], usable, lo, hi)
+        increase(row(m, at[M_ON_HAND] + node), usable, lo, hi)
     elif net.node[PLAIN, node]:
-        increase(m[at[M_ON_HAND] + node], usable, lo, hi)
-        increase(f[at[F_MADE] + node], usable, lo, hi)
+        increase(row(m, at[M_ON_HAND] + node), usable, lo, hi)
+        increase(row(f, at[F_MADE] + node), usable, lo, hi)
     else:
-        increase(m[at[M_COMPONENTS] + net.link[POOL, e]], usable, lo, hi)
+        increase(row(m, at[M_COMPONENTS] + net.link[POOL, e]), usable, lo, hi)
 
 
 @compiled
@@ -210,17 +211,17 @@ def resources_left(net, block, lo, hi):  # type: ignore[no-untyped-def]
     """What every resource has left: storage not filled, production not used in this period."""
     at, m, f, w, buffer = block
     for r in range(at[S_RESOURCES]):
-        left, used = w[at[W_LEFT] + r], w[at[W_SPARE]]
+        left, used = row(w, at[W_LEFT] + r), row(w, at[W_SPARE])
         put(used, 0.0, lo, hi)
         for n in range(at[S_NODES]):
             if net.member[r, n] == 0.0:
                 continue
             if net.resource[1, r] == 0.0:
-                increase(used, m[at[M_MADE] + n], lo, hi)
+                increase(used, row(m, at[M_MADE] + n), lo, hi)
                 continue
-            increase(used, m[at[M_ON_HAND] + n], lo, hi)
+            increase(used, row(m, at[M_ON_HAND] + n), lo, hi)
             for slot in range(net.node[PROCESSING, n]):
-                increase(used, m[at[M_IN_PROCESS] + n * at[S_PROCESS_SLOTS] + slot], lo, hi)
+                increase(used, row(m, at[M_IN_PROCESS] + n * at[S_PROCESS_SLOTS] + slot), lo, hi)
         for b in range(lo, hi):
             left[b] = net.resource[0, r] - used[b]
 
@@ -229,44 +230,44 @@ def resources_left(net, block, lo, hi):  # type: ignore[no-untyped-def]
 def make(net, block, n, lo, hi):  # type: ignore[no-untyped-def]
     """Matching sets of components become units in stock or in process."""
     at, m, f, w, buffer = block
-    made = w[at[W_SPARE] + 2]
+    made = row(w, at[W_SPARE] + 2)
     put(made, np.inf, lo, hi)
     for k in range(net.node[SETS_COUNT, n]):
         e = net.flat[net.node[SETS, n] + k]
-        keep_least_sets(made, m[at[M_COMPONENTS] + e], net.link_number[QUANTITY, e], at[S_WHOLE_UNITS], lo, hi)
+        keep_least_sets(made, row(m, at[M_COMPONENTS] + e), net.link_number[QUANTITY, e], at[S_WHOLE_UNITS], lo, hi)
     if net.node[LIMITED, n]:
-        keep_within(made, m[at[M_NODE_UP] + n], m[at[M_MADE] + n], net.node_capacity[n], lo, hi)
+        keep_within(made, row(m, at[M_NODE_UP] + n), row(m, at[M_MADE] + n), net.node_capacity[n], lo, hi)
         for k in range(net.node[USES_COUNT, n]):
-            cut(made, w[at[W_LEFT] + net.flat[net.node[USES, n] + k]], lo, hi)
+            cut(made, row(w, at[W_LEFT] + net.flat[net.node[USES, n] + k]), lo, hi)
         for k in range(net.node[USES_COUNT, n]):
-            decrease(w[at[W_LEFT] + net.flat[net.node[USES, n] + k]], made, lo, hi)
+            decrease(row(w, at[W_LEFT] + net.flat[net.node[USES, n] + k]), made, lo, hi)
     for k in range(net.node[SETS_COUNT, n]):
         e = net.flat[net.node[SETS, n] + k]
-        use_components(m[at[M_COMPONENTS] + e], made, net.link_number[QUANTITY, e], lo, hi)
+        use_components(row(m, at[M_COMPONENTS] + e), made, net.link_number[QUANTITY, e], lo, hi)
     if net.node[PROCESSING, n] > 0:
         slot = at[M_IN_PROCESS] + n * at[S_PROCESS_SLOTS] + net.node[PROCESSING, n] - 1
-        increase(m[slot], made, lo, hi)
+        increase(row(m, slot), made, lo, hi)
     else:
-        increase(m[at[M_ON_HAND] + n], made, lo, hi)
+        increase(row(m, at[M_ON_HAND] + n), made, lo, hi)
     if net.node[LIMITED, n]:
-        increase(m[at[M_MADE] + n], made, lo, hi)
-    increase(f[at[F_MADE] + n], made, lo, hi)
+        increase(row(m, at[M_MADE] + n), made, lo, hi)
+    increase(row(f, at[F_MADE] + n), made, lo, hi)
 
 
-@compiled
+@inlined
 def ship(net, block, n, lo, hi):  # type: ignore[no-untyped-def]
     """Shipments of one node on its outgoing links."""
     at, m, f, w, buffer = block
-    on_hand, out, count = m[at[M_ON_HAND] + n], net.node[OUT, n], net.node[OUT_COUNT, n]
+    on_hand, out, count = row(m, at[M_ON_HAND] + n), net.node[OUT, n], net.node[OUT_COUNT, n]
     if count == 1:
         e = net.flat[out]
-        send(on_hand, f[at[F_SHIPPED] + e], w[wanted(at) + e], lo, hi)
+        send(on_hand, row(f, at[F_SHIPPED] + e), row(w, wanted(at) + e), lo, hi)
         return
     if net.node[RULE, n] != PRIORITY:
-        total = w[at[W_SPARE]]
+        total = row(w, at[W_SPARE])
         put(total, 0.0, lo, hi)
         for k in range(count):
-            increase(total, w[wanted(at) + net.flat[out + k]], lo, hi)
+            increase(total, row(w, wanted(at) + net.flat[out + k]), lo, hi)
         for b in range(lo, hi):
             if total[b] > on_hand[b]:
                 share_out(net, block, n, b, total[b], on_hand[b])
@@ -274,21 +275,21 @@ def ship(net, block, n, lo, hi):  # type: ignore[no-untyped-def]
                 total[b] = -1.0
         for k in range(count):
             e = net.flat[out + k]
-            keep_or_take_all(f[at[F_SHIPPED] + e], w[wanted(at) + e], total, lo, hi)
-        remaining = w[at[W_SPARE] + 1]
+            keep_or_take_all(row(f, at[F_SHIPPED] + e), row(w, wanted(at) + e), total, lo, hi)
+        remaining = row(w, at[W_SPARE] + 1)
         copy_row(remaining, on_hand, lo, hi)
         for k in range(count):
-            send_at_most(remaining, f[at[F_SHIPPED] + net.flat[out + k]], lo, hi)
+            send_at_most(remaining, row(f, at[F_SHIPPED] + net.flat[out + k]), lo, hi)
     else:
-        remaining = w[at[W_SPARE] + 1]
+        remaining = row(w, at[W_SPARE] + 1)
         copy_row(remaining, on_hand, lo, hi)
         for k in range(count):
             e = net.flat[out + k]
-            send(remaining, f[at[F_SHIPPED] + e], w[wanted(at) + e], lo, hi)
-    sent = w[at[W_SPARE] + 2]
+            send(remaining, row(f, at[F_SHIPPED] + e), row(w, wanted(at) + e), lo, hi)
+    sent = row(w, at[W_SPARE] + 2)
     put(sent, 0.0, lo, hi)
     for k in range(count):
-        increase(sent, f[at[F_SHIPPED] + net.flat[out + k]], lo, hi)
+        increase(sent, row(f, at[F_SHIPPED] + net.flat[out + k]), lo, hi)
     decrease(on_hand, sent, lo, hi)
 
 
@@ -298,24 +299,24 @@ def ship_laterally(net, block, draws, t, lo, hi, first):  # type: ignore[no-unty
     for n in range(at[S_NODES]):
         for k in range(net.node[LATERAL_OUT_COUNT, n]):
             e = net.flat[net.node[LATERAL_OUT, n] + k]
-            send(m[at[M_ON_HAND] + n], f[at[F_SHIPPED] + e], w[wanted(at) + e], lo, hi)
+            send(row(m, at[M_ON_HAND] + n), row(f, at[F_SHIPPED] + e), row(w, wanted(at) + e), lo, hi)
     for e in range(at[S_LINKS]):
         if net.link[LATERAL, e] and net.link[SHORTEST, e] == 0:
             receive_at_once(net, block, e, draws, t, lo, hi, first)
 
 
-@compiled
+@inlined
 def dispatch(net, block, e, draws, t, turned, lo, hi, first):  # type: ignore[no-untyped-def]
     """What was shipped on a link enters the pipeline, what was not stays owed or is dropped."""
     at, m, f, w, buffer = block
-    shipped, length = f[at[F_SHIPPED] + e], net.link[LONGEST, e]
+    shipped, length = row(f, at[F_SHIPPED] + e), net.link[LONGEST, e]
     if net.link[SOURCE, e] < at[S_NODES] or at[S_LIMITED_SHIPPING]:
         keeps = net.link_number[KEEPS_BACKLOG, e]
-        settle(m[at[M_OWED] + e], f[at[F_DROPPED] + e], w[at[W_ASKED] + e], shipped, keeps, lo, hi)
+        settle(row(m, at[M_OWED] + e), row(f, at[F_DROPPED] + e), row(w, at[W_ASKED] + e), shipped, keeps, lo, hi)
     if net.link[BY_AGE, e]:
         remember(net, block, e, lo, hi)
     if length > 0:
-        slots, in_transit = at[M_PIPELINE] + e * at[S_SLOTS], m[at[M_IN_TRANSIT] + e]
+        slots, in_transit = at[M_PIPELINE] + e * at[S_SLOTS], row(m, at[M_IN_TRANSIT] + e)
         if draws.lead_time.shape[1] > 0 and net.link[SHORTEST, e] < length:
             lead_time = draws.lead_time[t, e]
             for b in range(lo, hi):
@@ -324,12 +325,12 @@ def dispatch(net, block, e, draws, t, turned, lo, hi, first):  # type: ignore[no
                     m[slots + (turned + periods - 1) % length, b] += shipped[b]
                     in_transit[b] += shipped[b]
         else:
-            increase(m[slots + (turned + length - 1) % length], shipped, lo, hi)
+            increase(row(m, slots + (turned + length - 1) % length), shipped, lo, hi)
             increase(in_transit, shipped, lo, hi)
     if net.link[IS_FIRST, e] and not net.node[PLAIN, net.link[TARGET, e]]:
-        put_sum(f[at[F_IN_TRANSIT] + e], m[at[M_IN_TRANSIT] + e], m[at[M_COMPONENTS] + e], lo, hi)
+        put_sum(row(f, at[F_IN_TRANSIT] + e), row(m, at[M_IN_TRANSIT] + e), row(m, at[M_COMPONENTS] + e), lo, hi)
     else:
-        copy_row(f[at[F_IN_TRANSIT] + e], m[at[M_IN_TRANSIT] + e], lo, hi)
+        copy_row(row(f, at[F_IN_TRANSIT] + e), row(m, at[M_IN_TRANSIT] + e), lo, hi)
 
 
 @compiled

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from echelon.envs import _fused
 from echelon.envs._fused import can_fuse, pack, plain, rollout_cost
-from echelon.envs._fused_plan import _comparators
+from echelon.envs._fused_plan import _comparators, plan_of
 from echelon.envs.catalogue import make_problem
 from echelon.envs.network import Network
 from echelon.envs.policy import OrderUpTo, order_up_to
@@ -158,7 +158,6 @@ def test_large_quantities_are_divided_as_specified() -> None:
 def precisions(monkeypatch: pytest.MonkeyPatch) -> list[type]:
     """The precisions in which the rollouts of a test run."""
     seen: list[type] = []
-    plan_of = _fused.plan_of
 
     def spy(structure: Any, rule: OrderUpTo, precision: Any) -> Any:
         seen.append(precision)
