@@ -51,7 +51,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 def _stamped(dispatcher: Any) -> Any:
     """Let the cache on disk hold only for the present files; numba has no public way to say so."""
-    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if hasattr(file, "_source_stamp"):
         file._source_stamp = (file._source_stamp, _STAMP)
     return dispatcher

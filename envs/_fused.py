@@ -6,15 +6,16 @@ that `plain` names: serial systems and distribution trees. The sequence of event
 
 - A node has one **net stock**, what is on hand less what its customers wait for, and one **position**,
   which follows what happens instead of being summed up anew.
-- What is in transit to a node is a ring of lead time + 1 rows: one falls due, one is filled. What is
-  asked for is written into the row that it fills; what cannot be shipped is taken out again.
+- What is in transit to a node is a ring of rows: in every period one falls due and is filled anew. What
+  is asked for is written there as if it could be shipped; what cannot be shipped is taken out again.
 - A node reviews, receives, ships and sells in one pass over its rows, receivers before suppliers,
   unless it has customers as well as receivers, or several receivers. A node with lead time 0 has to
   wait until its supplier has shipped.
 - Costs are sums of quantities until the end. If units are whole and all counted periods weigh the
-  same, everything is exact in single precision as long as nothing exceeds 2^24, which is watched; a
-  block that comes near is run again in double precision. So the precision changes no result, nor
-  does the number of threads or the way in which the batch is split.
+  same, everything is exact in single precision as long as nothing exceeds 2^24. A bound on the
+  quantities tells beforehand, the sums are watched, and where either fails the block is run in double
+  precision. So the precision changes no result, nor does the number of threads or the way in which the
+  batch is split.
 
 Rows are blocks of W replications, and all rows of a block are in one matrix. The link into a node goes
 by the number of the node, and nodes are numbered receivers first. Other axes: T periods, C outlets,
@@ -106,32 +107,35 @@ def rollout_cost(
     """
     structure = structure_of(network)
     packed = demand if isinstance(demand, PackedDemand) else pack(demand)
-    batch = packed.rows.shape[1]
-    width = _width(batch)
-    cost, done = np.empty(batch), np.zeros(-(-batch // width), dtype=np.bool_)
-    exact = structure.whole_units and packed.largest_total <= largest_demand(structure, rule)
-    for precision in (np.float32, np.float64) if exact and common_weight(weights) is not None else (np.float64,):
+    cost = np.empty(packed.rows.shape[1])
+    width = _width(len(cost))
+    done = [False] * -(-len(cost) // width)
+    fits = structure.whole_units and packed.largest_total <= largest_demand(structure, rule)
+    for precision in (np.float32, np.float64) if fits and common_weight(weights) is not None else (np.float64,):
         plan, weighing = plan_of(structure, rule, precision), weights_of(structure, weights, precision)
-        task = (plan, weighing, packed.rows, cost, done)
 
-        def run(first: int, last: int, task: tuple[Any, ...] = task) -> None:
-            kernel.run(*task, first, last, _work(task[0], task[1], width))
+        def run(blocks: range, plan: kernel.Plan = plan, weighing: kernel.Weights = weighing) -> None:
+            work = _work(plan, weighing, width)
+            for block in blocks:
+                if not done[block]:
+                    begin = block * width
+                    done[block] = kernel.run(plan, weighing, packed.rows, begin, cost[begin : begin + width], work)
 
         _in_threads(run, len(done), threads)
-        if done.all():
+        if all(done):
             break
     return cost
 
 
-def _in_threads(run: Callable[[int, int], None], blocks: int, threads: int) -> None:
-    """Call `run` with the first and the last of the blocks of each thread."""
+def _in_threads(run: Callable[[range], None], blocks: int, threads: int) -> None:
+    """Call `run` with the blocks of each thread."""
     count = max(1, min(threads, blocks))
-    edges = [blocks * k // count for k in range(count + 1)]
+    parts = [range(blocks * k // count, blocks * (k + 1) // count) for k in range(count)]
     if count == 1:
-        run(*edges)
+        run(parts[0])
         return
     with ThreadPoolExecutor(count) as pool:
-        list(pool.map(run, edges[:-1], edges[1:]))
+        list(pool.map(run, parts))
 
 
 def _width(batch: int) -> int:

@@ -146,32 +146,24 @@ def pack(rows, packed, totals):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def run(plan, weights, demand, cost, done, first, last, work):  # type: ignore[no-untyped-def]
-    """Run blocks first, ..., last - 1, without those that are done, on demand [T * C, B].
+def run(plan, weights, demand, begin, cost, work):  # type: ignore[no-untyped-def]
+    """Find the cost [b] of a block: of the replications from `begin` on of a demand [T * C, B]; whether it is exact.
 
-    A block that might not be exact stays undone, if single precision is what it is run in.
+    Where it is not, single precision was too short.
     """
-    width = work.rows.shape[1]
-    for block in range(first, last):
-        if not done[block]:
-            begin = block * width
-            count = min(width, len(cost) - begin)
-            done[block] = _run_block(plan, weights, demand, begin, count, work)
-            if done[block]:
-                _finish(weights, work.totals, cost, begin, count)
-
-
-@compiled
-def _run_block(plan, weights, demand, begin, count, work):  # type: ignore[no-untyped-def]
-    """Run one block; whether all of it was exact."""
     width, periods, exact = work.rows.shape[1], len(weights.period), True
     _start(plan, work)
     for t in range(periods):
-        _load(demand, t, begin, count, work.demand)
+        _load(demand, t, begin, len(cost), work.demand)
         _period(plan, weights, t, work)
         if (t + 1) % FLUSH == 0 or t + 1 == periods:
             for s in range(len(work.totals)):
                 exact &= _flush(width, at(work.rows, plan.sums + s), at(work.totals, s)) < plan.limit
+    for b in range(len(cost)):
+        cost[b] = weights.base
+        for s in range(len(weights.rate)):
+            cost[b] += weights.rate[s] * work.totals[s, b]
+        cost[b] *= weights.scale
     return exact
 
 
@@ -190,7 +182,7 @@ def _start(plan, work):  # type: ignore[no-untyped-def]
         work.now[v].was_short = False
 
 
-@compiled
+@inlined
 def _load(demand, t, begin, count, loaded):  # type: ignore[no-untyped-def]
     """Read the demand of a period, and have that of a later one fetched."""
     outlets, batch, line = len(loaded), demand.shape[1], LINE // demand.itemsize
@@ -201,7 +193,7 @@ def _load(demand, t, begin, count, loaded):  # type: ignore[no-untyped-def]
         _copy(count, at(loaded, c), at(demand[r], begin))
 
 
-@compiled
+@inlined
 def _period(plan, weights, t, work):  # type: ignore[no-untyped-def]
     """One period: nodes review and serve, receivers first; then those with lead time 0 serve, suppliers first."""
     rows, now, demand = work.rows, work.now, work.demand
@@ -308,7 +300,7 @@ def _serve_chain(plan, weights, v, t, reviews, rows, now):  # type: ignore[no-un
         _drop(plan, node, receiver, rows)
 
 
-@compiled
+@inlined
 def _review_mixed(plan, v, reviews, rows, now):  # type: ignore[no-untyped-def]
     """Order, and add up what the receivers ask for."""
     width = rows.shape[1]
@@ -327,7 +319,7 @@ def _review_mixed(plan, v, reviews, rows, now):  # type: ignore[no-untyped-def]
     _review(width, at(rows, node.position), at(rows, now[v].ordered), below, reorder, level.up_to, level.cap, level.lot)
 
 
-@compiled
+@inlined
 def _serve_mixed(plan, v, weight, demand, rows, work):  # type: ignore[no-untyped-def]
     """Receive, ship to the receivers, sell to the customers."""
     width = rows.shape[1]
@@ -343,7 +335,7 @@ def _serve_mixed(plan, v, weight, demand, rows, work):  # type: ignore[no-untype
         _hold(width, stock, available, held, weight)
 
 
-@compiled
+@inlined
 def _ship(plan, v, available, rows, work):  # type: ignore[no-untyped-def]
     """Ship what is asked, which is in the rings; where that is too much, take back what is not there."""
     width = rows.shape[1]
@@ -390,7 +382,7 @@ def _ship_in_proportion(plan, v, limit, rows, now):  # type: ignore[no-untyped-d
         _give_fraction(width, at(rows, now[c].sent), at(rows, receiver.owed), limit, fraction)
 
 
-@compiled
+@inlined
 def _ship_whole(plan, v, limit, rows, now, keys, above, unit):  # type: ignore[no-untyped-def]
     """Whole shares in proportion to what is asked; the largest remainders get the units left over.
 
@@ -425,15 +417,6 @@ def _drop(plan, node, receiver, rows):  # type: ignore[no-untyped-def]
     if not plan.echelon:
         _increase(width, at(rows, node.position), at(rows, receiver.owed))
     _set(width, at(rows, receiver.owed), ZERO)
-
-
-@compiled
-def _finish(weights, totals, cost, begin, count):  # type: ignore[no-untyped-def]
-    for b in range(begin, begin + count):
-        cost[b] = weights.base
-        for s in range(len(weights.rate)):
-            cost[b] += weights.rate[s] * totals[s, b - begin]
-        cost[b] *= weights.scale
 
 
 @compiled
@@ -591,7 +574,7 @@ def _share(width, asked, share, limit, total, left_over, ranked, key, factor, pl
         key[b] = number
 
 
-@compiled
+@inlined
 def _sort(width, keys, comparators, count):  # type: ignore[no-untyped-def]
     """Sort the first rows of the keys, the highest first."""
     for p in range(len(comparators)):

@@ -85,7 +85,7 @@ class NetworkParallelEnv(ParallelEnv):  # type: ignore[misc]
 
     def state(self) -> NDArray[np.float32]:
         """The observation of the whole network, [D]."""
-        return self._observation.copy()
+        return np.array(self._observation)
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None

@@ -142,7 +142,7 @@ def scenario_bytes(problem: Problem) -> int:
     """Memory for the scenarios of one replication."""
     one = sample(problem.network, periods=1, replications=1, seed=0)
     drawn = (getattr(one, field.name) for field in fields(one))
-    return problem.periods * sum(array.nbytes for array in drawn if array is not None)
+    return problem.periods * sum(int(array.nbytes) for array in drawn if array is not None)
 
 
 def stepper(backend: Backend) -> Callable[[State, Floats, Draw], tuple[State, Ledger]]:

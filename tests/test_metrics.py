@@ -373,7 +373,7 @@ def _parts_sum(outcome: Outcome, found: dict[str, Metric]) -> None:
     np.testing.assert_allclose(np.sum(costs, axis=0), outcome.cost, atol=1e-9)
     np.testing.assert_allclose(values("cost").sum(axis=1), outcome.cost, atol=1e-9)
     np.testing.assert_allclose(of_all(found["fill_rate"]), outcome.fill_rate)
-    np.testing.assert_allclose(of_all(found["alpha"]), outcome.ready_rate, atol=1e-12)
+    np.testing.assert_allclose(of_all(found["alpha"]), outcome.alpha, atol=1e-12)
 
 
 def _service_agrees_with_its_neighbours(outcome: Outcome, found: dict[str, Metric]) -> None:
