@@ -300,7 +300,7 @@ def _serve_chain(plan, weights, v, t, reviews, rows, now):  # type: ignore[no-un
         _drop(plan, node, receiver, rows)
 
 
-@inlined
+@compiled
 def _review_mixed(plan, v, reviews, rows, now):  # type: ignore[no-untyped-def]
     """Order, and add up what the receivers ask for."""
     width = rows.shape[1]
@@ -319,7 +319,7 @@ def _review_mixed(plan, v, reviews, rows, now):  # type: ignore[no-untyped-def]
     _review(width, at(rows, node.position), at(rows, now[v].ordered), below, reorder, level.up_to, level.cap, level.lot)
 
 
-@inlined
+@compiled
 def _serve_mixed(plan, v, weight, demand, rows, work):  # type: ignore[no-untyped-def]
     """Receive, ship to the receivers, sell to the customers."""
     width = rows.shape[1]
@@ -335,7 +335,7 @@ def _serve_mixed(plan, v, weight, demand, rows, work):  # type: ignore[no-untype
         _hold(width, stock, available, held, weight)
 
 
-@inlined
+@compiled
 def _ship(plan, v, available, rows, work):  # type: ignore[no-untyped-def]
     """Ship what is asked, which is in the rings; where that is too much, take back what is not there."""
     width = rows.shape[1]
@@ -382,7 +382,7 @@ def _ship_in_proportion(plan, v, limit, rows, now):  # type: ignore[no-untyped-d
         _give_fraction(width, at(rows, now[c].sent), at(rows, receiver.owed), limit, fraction)
 
 
-@inlined
+@compiled
 def _ship_whole(plan, v, limit, rows, now, keys, above, unit):  # type: ignore[no-untyped-def]
     """Whole shares in proportion to what is asked; the largest remainders get the units left over.
 
@@ -574,7 +574,7 @@ def _share(width, asked, share, limit, total, left_over, ranked, key, factor, pl
         key[b] = number
 
 
-@inlined
+@compiled
 def _sort(width, keys, comparators, count):  # type: ignore[no-untyped-def]
     """Sort the first rows of the keys, the highest first."""
     for p in range(len(comparators)):

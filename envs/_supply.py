@@ -259,38 +259,24 @@ def ship(net, block, n, lo, hi):  # type: ignore[no-untyped-def]
     """Shipments of one node on its outgoing links."""
     at, m, f, w, buffer = block
     on_hand, out, count = row(m, at[M_ON_HAND] + n), net.node[OUT, n], net.node[OUT_COUNT, n]
-    if count == 1:
-        e = net.flat[out]
-        send(on_hand, row(f, at[F_SHIPPED] + e), row(w, wanted(at) + e), lo, hi)
+    if count == 1 or net.node[RULE, n] == PRIORITY:
+        for k in range(count):
+            e = net.flat[out + k]
+            send(on_hand, row(f, at[F_SHIPPED] + e), row(w, wanted(at) + e), lo, hi)
         return
-    if net.node[RULE, n] != PRIORITY:
-        total = row(w, at[W_SPARE])
-        put(total, 0.0, lo, hi)
-        for k in range(count):
-            increase(total, row(w, wanted(at) + net.flat[out + k]), lo, hi)
-        for b in range(lo, hi):
-            if total[b] > on_hand[b]:
-                share_out(net, block, n, b, total[b], on_hand[b])
-            else:
-                total[b] = -1.0
-        for k in range(count):
-            e = net.flat[out + k]
-            keep_or_take_all(row(f, at[F_SHIPPED] + e), row(w, wanted(at) + e), total, lo, hi)
-        remaining = row(w, at[W_SPARE] + 1)
-        copy_row(remaining, on_hand, lo, hi)
-        for k in range(count):
-            send_at_most(remaining, row(f, at[F_SHIPPED] + net.flat[out + k]), lo, hi)
-    else:
-        remaining = row(w, at[W_SPARE] + 1)
-        copy_row(remaining, on_hand, lo, hi)
-        for k in range(count):
-            e = net.flat[out + k]
-            send(remaining, row(f, at[F_SHIPPED] + e), row(w, wanted(at) + e), lo, hi)
-    sent = row(w, at[W_SPARE] + 2)
-    put(sent, 0.0, lo, hi)
+    total = row(w, at[W_SPARE])
+    put(total, 0.0, lo, hi)
     for k in range(count):
-        increase(sent, row(f, at[F_SHIPPED] + net.flat[out + k]), lo, hi)
-    decrease(on_hand, sent, lo, hi)
+        increase(total, row(w, wanted(at) + net.flat[out + k]), lo, hi)
+    for b in range(lo, hi):
+        if total[b] > on_hand[b]:
+            share_out(net, block, n, b, total[b], on_hand[b])
+        else:
+            total[b] = -1.0  # everybody gets all
+    for k in range(count):
+        e = net.flat[out + k]
+        keep_or_take_all(row(f, at[F_SHIPPED] + e), row(w, wanted(at) + e), total, lo, hi)
+        send_at_most(on_hand, row(f, at[F_SHIPPED] + e), lo, hi)
 
 
 @compiled

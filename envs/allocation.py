@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from echelon.envs.state import State
 
 
-def allocate(state: State, wave: Wave, on_hand: Array, wanted: Array, request: Array) -> Array:
-    """Shipments [B, W, K] on the outgoing links of the nodes of a wave, from what is wanted [B, E] on each link."""
+def allocate(state: State, wave: Wave, on_hand: Array, wanted: Array, request: Array) -> tuple[Array, Array]:
+    """Shipments [B, W, K] of the nodes of a wave, of what is wanted [B, E] on each link, and what they keep [B, W]."""
     arrays = state.arrays
     xp = namespace(wanted)
     on_links = pad(wanted)[:, wave.links]
@@ -36,20 +36,20 @@ def allocate(state: State, wave: Wave, on_hand: Array, wanted: Array, request: A
     return _in_order(limit, available)
 
 
-def lateral_shipments(arrays: NetworkArrays, on_hand: Array, wanted: Array) -> Array:
-    """Shipments [B, E] on lateral links, in the order in which each node serves them, from the stock it has left."""
-    sent = _in_order(pad(wanted)[:, arrays.lateral_out], on_hand)
-    return pad(namespace(sent).reshape(sent, (sent.shape[0], -1)))[:, arrays.lateral_column]
+def lateral_shipments(arrays: NetworkArrays, on_hand: Array, wanted: Array) -> tuple[Array, Array]:
+    """Shipments [B, E] on lateral links, in the order in which each node serves them, and what is left [B, N]."""
+    sent, left = _in_order(pad(wanted)[:, arrays.lateral_out], on_hand)
+    return pad(namespace(sent).reshape(sent, (sent.shape[0], -1)))[:, arrays.lateral_column], left
 
 
-def _in_order(limit: Array, available: Array) -> Array:
-    """One receiver after the other, up to its limit, while there is stock."""
+def _in_order(limit: Array, available: Array) -> tuple[Array, Array]:
+    """One receiver after the other, up to its limit, while there is stock; and what is left, never below 0."""
     xp = namespace(limit)
     sent = []
     for k in range(limit.shape[2]):
         sent.append(xp.minimum(limit[:, :, k], available))
         available = available - sent[-1]
-    return xp.stack(sent, 2)
+    return xp.stack(sent, 2), available
 
 
 def _in_proportion(wanted: Array, available: Array, *, whole: bool) -> Array:

@@ -205,15 +205,16 @@ def _fulfil(state: State, asked: Array, request: Array, draw: Draw) -> tuple[_St
         stock = _make(arrays, stock, state.node_up, wave.makes)
         if not len(wave.nodes):
             continue
-        sent = allocation.allocate(state, wave, stock.on_hand, wanted, request)
+        sent, left = allocation.allocate(state, wave, stock.on_hand, wanted, request)
         by_link = pad(xp.reshape(sent, (sent.shape[0], -1)))[:, wave.link_column]
         shipped = shipped + by_link
-        stock = replace(stock, on_hand=stock.on_hand - pad(sum_columns(sent))[:, wave.node_column])
+        ships = wave.node_column < len(wave.nodes)
+        stock = replace(stock, on_hand=xp.where(ships, pad(left)[:, wave.node_column], stock.on_hand))
         stock = _receive(arrays, stock, by_link * at_once, draw)
     if arrays.laterals:
-        sent = allocation.lateral_shipments(arrays, stock.on_hand, wanted)
+        sent, left = allocation.lateral_shipments(arrays, stock.on_hand, wanted)
         shipped = shipped + sent
-        stock = replace(stock, on_hand=stock.on_hand - gather_sum(sent, arrays.lateral_out))
+        stock = replace(stock, on_hand=left)
         stock = _receive(arrays, stock, sent * at_once, draw)
     return stock, shipped
 

@@ -170,7 +170,7 @@ def test_every_public_function_and_class_says_what_it_is_for(folder: str) -> Non
         module = importlib.import_module(f"echelon.{folder}.{path.stem}".removesuffix(".__init__"))
         assert module.__doc__, path
         for name, member in vars(module).items():
-            own = getattr(member, "__module__", None) == module.__name__
+            own = getattr(member, "__module__", None) == module.__name__ and not path.stem.startswith("_")
             if own and not name.startswith("_") and (inspect.isclass(member) or inspect.isroutine(member)):
                 assert inspect.getdoc(member), f"{path.name}: {name}"
 

@@ -63,7 +63,7 @@ BROKEN = {
         STORE.replace("poisson", "poison"),
         [
             "net.yaml:6: nodes.0.demand.law: must be one of poisson, geometric, negative_binomial, discrete_uniform, "
-            "uniform, normal, gamma, deterministic, empirical, compound, intermittent, ar1, "
+            "discrete, uniform, normal, gamma, deterministic, empirical, compound, intermittent, ar1, "
             "markov_modulated (got 'poison'); did you mean 'poisson'?"
         ],
     ),
@@ -71,7 +71,7 @@ BROKEN = {
         STORE.replace("law: poisson, ", ""),
         [
             "net.yaml:6: nodes.0.demand.law: is required; known: poisson, geometric, negative_binomial, "
-            "discrete_uniform, uniform, normal, gamma, deterministic, empirical, compound, intermittent, ar1, "
+            "discrete_uniform, discrete, uniform, normal, gamma, deterministic, empirical, compound, intermittent, ar1, "
             "markov_modulated"
         ],
     ),
