@@ -87,7 +87,7 @@ OUTLET_NODE, WAITS = range(2)
     F_PLACED,
     F_SHIPPED,
     F_DROPPED,
-    F_SPOILED,
+    F_DEFECTIVE,
     F_DEMAND,
     F_SOLD,
     F_DELIVERED,
@@ -228,7 +228,7 @@ def _live(arrays: NetworkArrays) -> np.ndarray:
         "in_process": not arrays.process_slots,
         "scrapped": not arrays.ages,
         "dropped": not drops,
-        "spoiled": not arrays.yields,
+        "defective": not arrays.yields,
     }
     counts = _entries(arrays)
     rows = [

@@ -12,13 +12,13 @@ from echelon.envs._layout import (
     BOUNDED,
     BY_AGE,
     DELAY,
+    F_DEFECTIVE,
     F_DROPPED,
     F_IN_TRANSIT,
     F_MADE,
     F_ORDERED,
     F_PLACED,
     F_SHIPPED,
-    F_SPOILED,
     IN,
     IN_COUNT,
     IS_FIRST,
@@ -143,7 +143,7 @@ def fulfil(net, block, draws, t, lo, hi, first):  # type: ignore[no-untyped-def]
     for n in range(at[S_NODES]):
         put(row(f, at[F_MADE] + n), 0.0, lo, hi)
     for e in range(at[S_LINKS] if draws.yields.shape[1] else 0):
-        put(row(f, at[F_SPOILED] + e), 0.0, lo, hi)
+        put(row(f, at[F_DEFECTIVE] + e), 0.0, lo, hi)
     begin = 0
     for end in net.wave_ends:
         resources_left(net, block, lo, hi)
@@ -184,7 +184,7 @@ def receive(net, block, e, arrived, draws, t, lo, hi, first):  # type: ignore[no
     if draws.yields.shape[1] == 0:
         copy_row(usable, arrived, lo, hi)
     else:
-        spoiled = row(f, at[F_SPOILED] + e)
+        defective = row(f, at[F_DEFECTIVE] + e)
         share = draws.yields[t, e]
         if at[S_WHOLE_UNITS]:
             chance = draws.yield_chance[t, e]
@@ -192,11 +192,11 @@ def receive(net, block, e, arrived, draws, t, lo, hi, first):  # type: ignore[no
                 drawn = first - lo + b
                 whole = min(arrived[b], np.floor(arrived[b] * share[drawn] + chance[drawn]))
                 usable[b] = whole if share[drawn] < 1.0 else arrived[b]
-                spoiled[b] += arrived[b] - usable[b]
+                defective[b] += arrived[b] - usable[b]
         else:
             for b in range(lo, hi):
                 usable[b] = arrived[b] * share[first - lo + b]
-                spoiled[b] += arrived[b] - usable[b]
+                defective[b] += arrived[b] - usable[b]
     if net.link[LATERAL, e]:
         increase(row(m, at[M_ON_HAND] + node), usable, lo, hi)
     elif net.node[PLAIN, node]:

@@ -30,7 +30,7 @@ def audit(before: State, ledger: Ledger, after: State) -> None:
 
 
 def _hold(state: State, rule: str, axis: str, excess: np.ndarray, scale: np.ndarray) -> None:
-    broken = excess > TOLERANCE * (1.0 + scale)
+    broken = ~(excess <= TOLERANCE * (1.0 + scale))  # not a number is broken too
     if not broken.any():
         return
     replication, column = (int(i) for i in np.argwhere(broken)[0][:2])
@@ -50,11 +50,11 @@ def _hold(state: State, rule: str, axis: str, excess: np.ndarray, scale: np.ndar
 def _equalities(before: State, ledger: Ledger, after: State) -> Iterator[Law]:
     arrays = before.arrays
     arrived = before.in_transit + ledger.shipped - after.in_transit
-    usable = arrived - ledger.spoiled
+    usable = arrived - ledger.defective
     used = (ledger.made[:, arrays.target] * arrays.quantity) * arrays.is_first
     into_pools = gather_sum(usable, arrays.pool_links) * arrays.is_first
     yield (
-        "components waiting = before + arrived - spoiled - used",
+        "components waiting = before + arrived - defective - used",
         "E",
         after.components,
         (before.components + into_pools - used),

@@ -12,7 +12,8 @@ so nothing has to be learned, saved or restored with a policy.
   continuous action is in [-1, 1], where 0 is the mean demand, with straight lines to either end.
   `decision="levels"`: an echelon base-stock level in `level_range`, up to which is ordered; a
   continuous action in [-1, 1] is mapped linearly. Discrete actions count whole units, in steps if the
-  range is long. Continuous actions beyond [-1, 1] count as the nearer end.
+  range is long, and equal parts of the range where units are continuous. Continuous actions beyond
+  [-1, 1] count as the nearer end.
 * **Reward**: minus the cost of the period divided by `cost_scale`.
 """
 
@@ -45,7 +46,7 @@ from echelon.envs._layout import (
     tables_of,
 )
 from echelon.envs.arrays import NetworkArrays, network_arrays
-from echelon.envs.batched import gather_sum
+from echelon.envs.batched import cascade_sum, gather_sum
 from echelon.envs.network import Network
 from echelon.envs.state import State
 
@@ -125,8 +126,12 @@ class Codec:
         below and above a level with a safety stock of one standard deviation; with a fixed cost the
         highest lies two economic lots higher.
         """
-        spread = self.sd * np.sqrt(self.echelon_cover)
-        centre, span = self.need * self.echelon_cover + spread, 4 * spread + self.need
+        arrays = self.arrays
+        own = arrays.lead_time + arrays.order_delay + arrays.processing_time[arrays.target]
+        own = own + np.isin(arrays.target, arrays.outlet)
+        covered = cascade_sum(np.stack([self.need * own, self.sd**2 * own]), arrays)
+        spread = np.sqrt(covered[1])
+        centre, span = covered[0] + spread, 4 * spread + self.need
         lowest = np.maximum(centre - span, 0.0)
         return np.floor(lowest) if self.arrays.whole_units else lowest, self._up(centre + span + 2 * self.economic_lot)
 
@@ -155,7 +160,7 @@ class Codec:
 
     @cached_property
     def cost_scale(self) -> float:
-        """Money: what it costs to be short of, or to hold, one period's demand at the dearest outlet rates."""
+        """Money: what it costs to hold a period's demand at the outlets, or a tenth of what being short of it costs."""
         arrays = self.arrays
         rates = np.maximum(arrays.holding_cost[arrays.outlet], 0.1 * arrays.stockout_cost)
         scale = float((rates * [law.mean_demand for law in self.network.laws]).sum())

@@ -92,7 +92,7 @@ def describe_all(error: ValidationError, model: type[BaseModel]) -> list[tuple[P
 
 def _apt(said: dict[str, None], value: object, broken_inside: bool) -> dict[str, None]:
     """Of what the members of a union say, that of the members that the value may have been meant for."""
-    if isinstance(value, Mapping) and broken_inside:
+    if isinstance(value, Mapping) and (broken_inside or len(said) > 1):
         return {must: None for must in said if must not in _SCALAR}
     apt = [must for must in said if must != _MAPPING or len(said) == 1]
     return dict.fromkeys(sorted(apt, key=lambda must: "did you mean" in must))

@@ -14,7 +14,8 @@ A period, in order:
 4. **Demand** is realised. Customers who wait are served first, then the new demand; what is short
    waits or is lost, by the rule of the node.
 5. **Costs** are charged on the stock and the shortage at the end of the period.
-6. **Ageing.** Perishable stock has a period less to live; what has none left is scrapped.
+6. **Ageing.** Perishable stock has a period less to live; what has none left is scrapped, and charged to
+   this period. Holding has been charged on it before.
 
 `step` starts at the review (2) and ends with the arrivals of the next period (1), so that a `State`
 always is what a policy may see. An order placed in period t with lead time L can serve the demand of
@@ -57,7 +58,7 @@ class _Stock:
     """[B, N] in this period, for the capacities."""
     produced: Array
     """[B, N] since the review."""
-    spoiled: Array
+    defective: Array
     """[B, E] since the review."""
 
 
@@ -76,7 +77,7 @@ def initial_state(network: Network, batch: int, *, like: Array | None = None) ->
         in_process=np.zeros((1, nodes, arrays.process_slots)),
         made=np.zeros((1, nodes)),
         produced=np.zeros((1, nodes)),
-        spoiled=np.zeros((1, links)),
+        defective=np.zeros((1, links)),
     )
     stock = _make(arrays, _receive(arrays, stock, now[None], Draw(demand=np.zeros((1, 0)))), up)
     row = State(
@@ -153,7 +154,7 @@ def step(state: State, orders: Array, draw: Draw) -> tuple[State, Ledger]:
         node_up=node_up,
         link_up=state.link_up if draw.link_up is None else draw.link_up,
     )
-    return following, Ledger(arrays=arrays, made=stock.produced, spoiled=stock.spoiled, **quantities)
+    return following, Ledger(arrays=arrays, made=stock.produced, defective=stock.defective, **quantities)
 
 
 def accepted_orders(arrays: NetworkArrays, orders: Array) -> Array:
@@ -234,7 +235,7 @@ def _receive(arrays: NetworkArrays, stock: _Stock, arrived: Array, draw: Draw) -
     usable = arrived
     if draw.yields is not None:
         usable = _usable(arrays, arrived, draw)
-        stock = replace(stock, spoiled=stock.spoiled + (arrived - usable))
+        stock = replace(stock, defective=stock.defective + (arrived - usable))
     into_pools = usable
     if arrays.alternatives or arrays.laterals:
         into_pools = gather_sum(usable, arrays.pool_links) * arrays.is_first

@@ -33,6 +33,10 @@ class PolicyError(EchelonError, ValueError):
     """A policy returned orders that the network cannot take."""
 
 
+class ScenarioError(EchelonError, ValueError):
+    """Scenarios do not fit the problem that they are to be run on."""
+
+
 class ConservationError(EchelonError):
     """A simulated period broke a law that every period must keep; this is a defect of a simulator."""
 

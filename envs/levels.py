@@ -31,12 +31,15 @@ def base_stock_levels(network: Network, *, service: float = 0.95, review_period:
 
     The level covers the demand of the lead time, order delay, processing time and review period T with
     probability `service`: mu * E[T] + z * sqrt(sigma^2 * E[T] + mu^2 * Var[T]), as if suppliers always
-    delivered and demand passed through them unchanged. Alternative sources serve in the order of the links, each up
-    to its largest order or capacity; sources after a limited one take what it cannot, so that all of
-    such a pool have one level. Lateral links have level 0: they are used for what is owed. Raises `PolicyError`.
+    delivered, demand passed through them unchanged, and outlets and periods were independent.
+    Alternative sources serve in the order of the links, each up to its largest order or capacity; sources
+    after a limited one take what it cannot, so that all of such a pool have one level. Lateral links have
+    level 0: they are used for what is owed. Raises `PolicyError`.
     """
     if not 0 < service < 1:
         raise PolicyError(f"service must be above 0 and below 1 (got {service!r})")
+    if not review_period >= 1:
+        raise PolicyError(f"review_period must be at least 1 (got {review_period!r})")
     safety = float(special.ndtri(service))
     pools = _pools(network)
     demand = _demand_of_pools(network, pools)
@@ -86,13 +89,15 @@ def _demand_of_pools(network: Network, pools: dict[Pool, list[int]]) -> dict[Poo
 
 
 def _shares(links: list[Link], flow: _Flow) -> list[_Flow]:
-    """What each source of a pool supplies: the mean as far as its limit goes, the variance by the limits."""
+    """What each source of a pool supplies: the mean as far as its limit goes; the variance goes to the first
+    source without a limit, or to all by their limits."""
     limits = [_limit(link) for link in links]
     whole = sum(limits)
-    shares, left = [], flow.mean
+    shares: list[_Flow] = []
+    left = flow.mean
     for limit in limits:
         mean = min(left, limit)
-        part = limit / whole if math.isfinite(whole) else float(math.isinf(limit)) / limits.count(math.inf)
+        part = limit / whole if math.isfinite(whole) else float(len(shares) == limits.index(math.inf))
         shares.append(_Flow(mean, flow.variance * part))
         left -= mean
     return shares

@@ -32,7 +32,7 @@ from echelon.envs.batched import gather_sum, sum_columns
 from echelon.envs.errors import EchelonError, nearest
 from echelon.envs.network import Network
 from echelon.envs.simulate import Outcome
-from echelon.envs.state import Ledger
+from echelon.envs.state import COST_AXES, Ledger
 
 Floats = NDArray[np.float64]
 Axis = Literal["N", "E", "C"]
@@ -285,19 +285,6 @@ def _defines(name: str, axis: Axis, unit: str, *, needs_trace: bool = False) -> 
     return enter
 
 
-COST_AXES: dict[str, Axis] = {
-    "holding": "N",
-    "processing_holding": "N",
-    "transit_holding": "E",
-    "stockout": "C",
-    "purchase": "E",
-    "fixed": "E",
-    "scrap": "N",
-    "revenue": "C",
-}
-"""The kinds of cost of the ledger, and where they arise."""
-
-
 @_defines("cost", "N", MONEY)
 def _cost(run: _Run) -> Found:
     """The objective of the problem, all kinds of cost together. Of a node: its own costs, those of its customers,
@@ -478,10 +465,10 @@ def _scrapped(run: _Run) -> Found:
     return _summed(run.mean["scrapped"])
 
 
-@_defines("spoiled", "E", "units per period")
+@_defines("defective", "E", "units per period")
 def _spoiled(run: _Run) -> Found:
     """Mean units that arrive unusable."""
-    return _summed(run.mean["spoiled"])
+    return _summed(run.mean["defective"])
 
 
 @_defines("order_variance_ratio", "N", "ratio", needs_trace=True)

@@ -63,6 +63,7 @@ class NetworkParallelEnv(ParallelEnv):  # type: ignore[misc]
         self.possible_agents = [node.name for node in problem.network.nodes]
         self.agents: list[str] = []
         self._reward = reward
+        self._observation: Any = None
         self._batch = Batch(problem, self.codec, 1)
         target, count = self.codec.arrays.target, len(self.possible_agents)
         self._links = [np.flatnonzero(target == n) for n in range(count)]
@@ -84,7 +85,9 @@ class NetworkParallelEnv(ParallelEnv):  # type: ignore[misc]
         return self.action_spaces[agent]
 
     def state(self) -> NDArray[np.float32]:
-        """The observation of the whole network, [D]."""
+        """The observation of the whole network, [D]. Raises `RuntimeError` before the first reset."""
+        if self._observation is None:
+            raise RuntimeError("reset must be called before state")
         return np.array(self._observation)
 
     def reset(
@@ -102,12 +105,17 @@ class NetworkParallelEnv(ParallelEnv):  # type: ignore[misc]
     ) -> tuple[Observations, dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """One period, with an action of every agent."""
         agents = self.agents
+        if not agents:
+            raise RuntimeError("reset must be called before step, and again when an episode has ended")
         missing = [agent for agent in agents if agent not in actions]
         if missing:
             raise ValueError(f"actions must hold one for every agent (missing {', '.join(missing)})")
         joint = np.zeros((1, len(self.codec.arrays.target)))
         for agent, links in zip(self.possible_agents, self._links, strict=True):
-            joint[0, links] = np.asarray(actions[agent], dtype=np.float64).reshape(len(links))
+            action = np.asarray(actions[agent], dtype=np.float64)
+            if action.size != len(links):
+                raise ValueError(f"the action of {agent} must be {len(links)} numbers (got {actions[agent]!r})")
+            joint[0, links] = action.ravel()
         observation, cost, ends = self._batch.step(joint)
         self._observation = observation[0]
         own = dict(zip(agents, self._own_costs(), strict=True))

@@ -112,7 +112,7 @@ class Link(_Frozen):
     lateral: bool = False
     """Whether the link moves the item itself between two nodes that stock it (transshipment)."""
     initial_in_transit: Quantity = 0.0
-    """Units that arrive in each of the periods 0, ..., lead time - 1, before any order can."""
+    """Units that arrive in each of the periods before the first order can: as many as the shortest lead time."""
 
     @property
     def label(self) -> str:
@@ -127,7 +127,7 @@ class Link(_Frozen):
     @property
     def lead_times(self) -> tuple[int, ...]:
         """Every lead time that a shipment can have."""
-        return (self.lead_time,) if isinstance(self.lead_time, int) else self.lead_time.values
+        return (self.lead_time,) if isinstance(self.lead_time, int) else self.lead_time.possible
 
     @property
     def mean_lead_time(self) -> float:
@@ -197,12 +197,12 @@ class Network(_Frozen):
             link.model_copy(update={"initial_in_transit": float(flow)})
             for link, flow in zip(self.links, of_link, strict=True)
         )
-        return Network.model_validate(self.model_copy(update={"nodes": nodes, "links": links}).__dict__)
+        return Network.from_dict(self.model_copy(update={"nodes": nodes, "links": links}).model_dump())
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Network:
         """A copy with some fields changed, and nothing that was derived from the old ones."""
         copy = super().model_copy(update=update, deep=deep)
-        for derived in ("index", "mean_flow", "mean_link_flow", "_flows"):
+        for derived in ("index", "_flows"):
             copy.__dict__.pop(derived, None)
         return copy
 

@@ -108,6 +108,8 @@ def _supply(network: Network) -> Iterator[Defect]:
             yield ("nodes", i), f"node {node.name!r} has no supply: a link must lead to it"
         if node.demand is None and node.name not in sources:
             yield ("nodes", i), f"node {node.name!r} supplies nobody and has no customers: give it a demand"
+    if not network.outlets:
+        yield ("nodes",), "must have customers somewhere: give at least one node a demand"
     on_cycle = [node.name for node in network.nodes if node.name not in reached]
     if on_cycle:
         yield ("links",), f"must form no cycle; nodes on one or below it: {', '.join(on_cycle)}"
@@ -128,7 +130,8 @@ def _bounds(network: Network) -> Iterator[Defect]:
     for e, link in enumerate(network.links):
         for name in ("min_order", "max_order"):
             value = getattr(link, name)
-            if value and link.lot_size and (value / link.lot_size) % 1:
+            lots = value / link.lot_size if value and link.lot_size else 0.0
+            if abs(lots - round(lots)) > 1e-9 * max(1.0, lots):
                 rule = f"must be a multiple of lot_size = {link.lot_size:g}"
                 yield ("links", e, name), f"{rule} on link {link.label} (got {value:g})"
         if link.max_order is not None:
@@ -163,6 +166,8 @@ def _laterals(network: Network) -> Iterator[Defect]:
             continue
         if link.source == OUTSIDE:
             yield ("links", e, "source"), f"must be a node on the lateral link {link.label}"
+        if link.source == link.target:
+            yield ("links", e, "source"), f"must be another node than the target on the lateral link {link.label}"
         for name in ("component", "quantity", "order_delay", "unfilled"):
             if _changed(link, (name,)):
                 yield ("links", e, name), f"must be left out on the lateral link {link.label}"

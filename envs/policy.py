@@ -101,20 +101,20 @@ def order_up_to(
     """A parametric rule with one level per link, in the order of `network.links`. Raises `PolicyError`."""
     if position not in ("installation", "echelon"):
         raise PolicyError(f"position must be 'installation' or 'echelon' (got {position!r})")
-    if review_period != int(review_period) or review_period < 1:
+    if not isinstance(review_period, int | np.integer) or review_period < 1:
         raise PolicyError(f"review_period must be a whole number of at least 1 (got {review_period!r})")
     levels = _per_link(network, "up_to", up_to)
     points = levels if reorder is None else _per_link(network, "reorder", reorder)
     caps = np.full(len(network.links), np.inf) if cap is None else _per_link(network, "cap", cap, bounded=False)
     lots = np.zeros(len(network.links)) if lot is None else _per_link(network, "lot", lot)
-    for name, broken, rule in (
-        ("reorder", points > levels, "be at most up_to"),
-        ("cap", caps < 0, "be at least 0"),
-        ("lot", lots < 0, "be at least 0"),
+    for name, values, broken, rule in (
+        ("reorder", points, points > levels, "at most up_to"),
+        ("cap", caps, caps < 0, "at least 0"),
+        ("lot", lots, lots < 0, "at least 0"),
     ):
         if broken.any():
-            link = network.links[int(np.flatnonzero(broken)[0])]
-            raise PolicyError(f"{name} on link {link.label} must {rule}")
+            e = int(np.flatnonzero(broken)[0])
+            raise PolicyError(f"{name} on link {network.links[e].label} must be {rule} (got {values[e]:g})")
     return OrderUpTo(points, levels, caps, lots, position, int(review_period))
 
 
@@ -127,6 +127,8 @@ def reorder_lots(
     review_period: int = 1,
 ) -> OrderUpTo:
     """An (r, nQ) policy with one reorder point r and one lot Q per link. Raises `PolicyError`."""
+    if not np.all(_per_link(network, "lot", lot) > 0):
+        raise PolicyError(f"lot must be greater than 0 on every link (got {lot!r})")
     return order_up_to(network, reorder, lot=lot, position=position, review_period=review_period)
 
 

@@ -15,7 +15,7 @@ from echelon.envs.arrays import network_arrays
 from echelon.envs.audit import audit
 from echelon.envs.batched import sum_columns
 from echelon.envs.dynamics import initial_state
-from echelon.envs.errors import PolicyError
+from echelon.envs.errors import PolicyError, ScenarioError
 from echelon.envs.policy import OrderUpTo, Policy
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
@@ -85,11 +85,7 @@ def simulate(
     Raises `PolicyError` for orders that are not finite, negative, not whole on a network of whole
     units, or of the wrong shape.
     """
-    if scenarios.periods != problem.periods:
-        raise ValueError(f"scenarios must have problem.periods = {problem.periods} periods (got {scenarios.periods})")
-    outlets = len(problem.network.outlets)
-    if scenarios.demand.shape[2] != outlets:
-        raise ValueError(f"scenarios must have demand for {outlets} outlets (got {scenarios.demand.shape[2]})")
+    check_fit(problem, policy, scenarios)
     if backend == "compiled" and isinstance(policy, OrderUpTo) and not (trace or check):
         from echelon.envs import _kernel
 
@@ -110,6 +106,7 @@ def simulate_cost(problem: Problem, policy: Policy, scenarios: Scenarios, *, thr
     if isinstance(policy, OrderUpTo):
         from echelon.envs import _fused
 
+        check_fit(problem, policy, scenarios)
         if _fused.can_fuse(problem.network, policy):
             demand, weights = scenarios.packed_demand, problem.weights
             return _fused.rollout_cost(problem.network, policy, demand, weights, threads=threads)
@@ -136,6 +133,40 @@ def simulate_stream(
             whole = totals.setdefault(name, np.empty((replications, values.shape[1])))
             whole[part.start : part.stop] = values
     return Outcome(problem, totals)
+
+
+def check_fit(problem: Problem, policy: Policy, scenarios: Scenarios) -> None:
+    """Raise `ScenarioError` or `PolicyError` if scenarios or a parametric policy were made for another network."""
+    arrays, network = network_arrays(problem.network), problem.network
+    if scenarios.periods != problem.periods:
+        raise ScenarioError(
+            f"scenarios must have problem.periods = {problem.periods} periods (got {scenarios.periods})"
+        )
+    nodes, links, outlets = len(network.nodes), len(network.links), len(network.outlets)
+    whole, fails = network.whole_units, [any(x.disruption for x in part) for part in (network.nodes, network.links)]
+    needed = {
+        "demand": (True, outlets, "outlets"),
+        "lead_time": (bool((arrays.shortest < arrays.longest).any()), links, "links"),
+        "yields": (arrays.yields, links, "links"),
+        "yield_chance": (arrays.yields and whole, links, "links"),
+        "wait_chance": (arrays.partial and whole, outlets, "outlets"),
+        "node_up": (fails[0], nodes, "nodes"),
+        "link_up": (fails[1], links, "links"),
+    }
+    for name, (wanted, count, places) in needed.items():
+        drawn = getattr(scenarios, name)
+        if wanted and drawn is None:
+            raise ScenarioError(f"scenarios must have {name} for {count} {places} (got none)")
+        if drawn is not None and drawn.shape != (scenarios.replications, scenarios.periods, count):
+            raise ScenarioError(f"scenarios must have {name} for {count} {places} (got shape {drawn.shape})")
+    low, high = float(scenarios.demand.min()), float(scenarios.demand.max())
+    if not (low >= 0 and np.isfinite(high)):
+        raise ScenarioError(f"demand must be finite and at least 0 (got {low if not low >= 0 else high})")
+    times = scenarios.lead_time
+    if times is not None and ((times < arrays.shortest) | (times > arrays.longest)).any():
+        raise ScenarioError("lead times must be those of the network's links")
+    if isinstance(policy, OrderUpTo) and len(policy.up_to) != links:
+        raise PolicyError(f"the policy has levels for {len(policy.up_to)} links, the network has {links}")
 
 
 def scenario_bytes(problem: Problem) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -94,7 +94,7 @@ class State:
 
     @cached_property
     def inventory_level(self) -> Array:
-        """[B, N] stock, in process included, less what is owed to customers and on outgoing links."""
+        """[B, N] stock, in process included, less what customers and receivers have asked of it."""
         arrays = self.arrays
         customers = gather_sum(self.backorders, arrays.outlet_column[:, None])
         owed = self.owed + sum_columns(self.requests) if arrays.delays else self.owed
@@ -115,7 +115,7 @@ class State:
         return cascade_sum(self.inventory_position, self.arrays)
 
 
-COST_AXES = {
+COST_AXES: dict[str, Literal["N", "E", "C"]] = {
     "holding": "N",
     "processing_holding": "N",
     "transit_holding": "E",
@@ -134,7 +134,7 @@ class Ledger:
 
     arrays: NetworkArrays
     on_hand: Array
-    """[B, N] at the end of the period."""
+    """[B, N] at the end of the period, before expired units are scrapped."""
     in_process: Array
     """[B, N] at the end of the period."""
     made: Array
@@ -153,7 +153,7 @@ class Ledger:
     """[B, E]"""
     dropped: Array
     """[B, E] asked of the source, not shipped and not owed."""
-    spoiled: Array
+    defective: Array
     """[B, E] arrived unusable between this review and the next."""
     demand: Array
     """[B, C] of this period."""

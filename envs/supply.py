@@ -55,6 +55,11 @@ class LeadTime(_Discrete):
     values: Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(min_length=1)]
     crossover: bool = True
 
+    @property
+    def possible(self) -> tuple[int, ...]:
+        """The lead times that have a positive probability."""
+        return tuple(value for value, weight in zip(self.values, self.weights, strict=True) if weight > 0)
+
 
 class Yield(_Discrete):
     """The share of what arrives on a link that is usable, drawn for each period."""

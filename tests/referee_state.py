@@ -70,7 +70,7 @@ class Record(TypedDict):
     shipped: dict[int, float]
     dropped: dict[int, float]
     """What a source could not ship and forgets."""
-    spoiled: dict[int, float]
+    defective: dict[int, float]
     """Unusable part of what arrived from this review to the next."""
     made: dict[str, float]
     """From this review to the next."""
@@ -100,7 +100,7 @@ class Flows(TypedDict):
     ordered: dict[int, float]
     shipped: dict[int, float]
     dropped: dict[int, float]
-    spoiled: dict[int, float]
+    defective: dict[int, float]
     made: dict[str, float]
     scrapped: dict[str, float]
     sold: dict[str, float]
@@ -116,7 +116,7 @@ def no_flows(network: Network) -> Flows:
         "ordered": dict.fromkeys(links, 0.0),
         "shipped": dict.fromkeys(links, 0.0),
         "dropped": dict.fromkeys(links, 0.0),
-        "spoiled": dict.fromkeys(links, 0.0),
+        "defective": dict.fromkeys(links, 0.0),
         "made": dict.fromkeys(nodes, 0.0),
         "scrapped": dict.fromkeys(nodes, 0.0),
         "sold": dict.fromkeys(outlets, 0.0),

@@ -142,13 +142,13 @@ def _strike_off(turn: _Turn, e: int, quantity: float, *, forgotten: bool) -> Non
 
 
 def receive(network: Network, state: View, flows: Flows, draw: Draw | None, e: int, arrived: float) -> None:
-    """What arrives joins the components at the target, or its stock on a lateral link, less what is spoiled.
+    """What arrives joins the components at the target, or its stock on a lateral link, less what is defective.
 
     Without a draw, before the first period, all of it is usable.
     """
     link = network.links[e]
     usable = arrived if draw is None else _usable(network, draw, e, arrived)
-    flows["spoiled"][e] += arrived - usable
+    flows["defective"][e] += arrived - usable
     if link.lateral:
         state["on_hand"][link.target] += usable
     else:

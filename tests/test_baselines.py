@@ -419,8 +419,12 @@ def test_a_baseline_that_cannot_be_made_is_refused(name: str, options: dict[str,
         ("base_stock", {"levels": [3, 4]}, "up_to must be 1 numbers, one per link (got [3, 4])"),
         ("base_stock", {"levels": [3.5]}, "up_to must be whole numbers on a network of whole units (got [3.5])"),
         ("base_stock", {"levels": [np.nan]}, "up_to must be 1 numbers, one per link (got [nan])"),
-        ("min_max", {"reorder": [5], "up_to": [4]}, "reorder on link outside -> store must be at most up_to"),
-        ("capped_base_stock", {"levels": [5], "caps": [-1]}, "cap on link outside -> store must be at least 0"),
+        ("min_max", {"reorder": [5], "up_to": [4]}, "reorder on link outside -> store must be at most up_to (got 5)"),
+        (
+            "capped_base_stock",
+            {"levels": [5], "caps": [-1]},
+            "cap on link outside -> store must be at least 0 (got -1)",
+        ),
     ],
 )
 def test_given_levels_must_fit_the_network(name: str, options: dict[str, Any], message: str) -> None:

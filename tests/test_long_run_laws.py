@@ -228,7 +228,7 @@ def test_the_spoiled_share_is_what_the_yield_leaves() -> None:
     for yield_rate, usable in ((spread, 0.77), (0.83, 0.83)):
         network = store(5.0, link={"lead_time": 2, "yield_rate": yield_rate})
         outcome = run(network, lambda state: np.full((state.batch, 1), 7.0), periods=210, warm_up=10, replications=500)
-        assert_mean(outcome.per_period["spoiled"][:, 0], 7 * (1 - usable))
+        assert_mean(outcome.per_period["defective"][:, 0], 7 * (1 - usable))
         assert_mean(outcome.per_period["made"][:, 0], 7 * usable)
 
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from echelon.envs.errors import EchelonError
-from echelon.envs.metrics import COST_AXES, METRICS, Metric, Row, measure, table, unit_values
+from echelon.envs.metrics import METRICS, Metric, Row, measure, table, unit_values
 from echelon.envs.network import Network
 from echelon.envs.policy import Policy, order_up_to, reorder_lots
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
 from echelon.envs.simulate import Outcome, simulate
-from echelon.envs.state import State
+from echelon.envs.state import COST_AXES, State
 
 from .strategies import networks, order_up_to_levels
 
@@ -110,7 +110,7 @@ def test_every_metric_of_a_shop_with_lost_sales_is_as_by_hand() -> None:
         "inventory_turns shop": 12 * 34 / 46,
         "working_capital shop": 46 / 6,
         "scrapped shop": 0.0,
-        f"spoiled {link}": 0.0,
+        f"defective {link}": 0.0,
         # Orders 5 0 2 6 0 3 have variance 188/36, demand 141/36.
         "order_variance_ratio shop": 188 / 141,
     }

@@ -2,7 +2,7 @@
 
 A case is data: a network, the orders and draws of each period, and a table by hand with a line for
 each figure and a column for each period. Unless the case says otherwise all units are whole, holding
-costs 1 and stockouts cost 10 a unit at the shops, and all else is free. `made` and `spoiled` of a
+costs 1 and stockouts cost 10 a unit at the shops, and all else is free. `made` and `defective` of a
 period run from its review to the next one, so they hold the arrivals of the period that follows.
 """
 
@@ -509,7 +509,7 @@ MISHAPS: list[Case] = [
             yield_chance=[{0: 0.25}, {0: 0.5}, {0: 0.75}, {0: 0.0}],
         ),
         {
-            "spoiled 0": [3, 0, 1, 0],
+            "defective 0": [3, 0, 1, 0],
             "made shop": [2, 4, 2, 0],
             "on_hand shop": [0, 1, 3, 0],
             "position 0": [0, 2, 5, 5],
@@ -521,7 +521,7 @@ MISHAPS: list[Case] = [
         {"units": "continuous", "nodes": [shop()], "links": [{"target": "shop", "yield_rate": 0.75}]},
         [[4], [2]],
         asks(1, 3),
-        {"spoiled 0": [1, 0.5], "on_hand shop": [2, 0.5], "cost all": [2, 0.5]},
+        {"defective 0": [1, 0.5], "on_hand shop": [2, 0.5], "cost all": [2, 0.5]},
     ),
     Case(
         "a node that is down makes and ships nothing, and a link that is down carries nothing",
@@ -842,7 +842,7 @@ SHARING: list[Case] = [
             "shipped 2": [2, 1],
             "shipped 3": [3, 0],
             "dropped 3": [1, 1],
-            "spoiled 3": [1, 0],
+            "defective 3": [1, 0],
             "on_hand depot": [1, 0],
             "on_hand spare": [2, 2],
             "on_hand shop": [1, 1],

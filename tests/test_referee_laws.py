@@ -26,7 +26,7 @@ QUANTITIES = (
     "ordered",
     "shipped",
     "dropped",
-    "spoiled",
+    "defective",
     "made",
     "scrapped",
     "sold",
@@ -97,7 +97,7 @@ def test_units_are_conserved_at_every_node(trial: Trial) -> None:
         view, record, following = move
         for node in network.nodes:
             name = node.name
-            came = sum(arrived(move, e) - record["spoiled"][e] for e in incoming(network, name, lateral=True))
+            came = sum(arrived(move, e) - record["defective"][e] for e in incoming(network, name, lateral=True))
             left = record["delivered"].get(name, 0.0) + record["scrapped"][name]
             left += sum(record["shipped"][e] for e in outgoing(network, name))
             before = view["on_hand"][name] + in_process(view, name)
@@ -112,7 +112,7 @@ def test_every_unit_made_takes_its_quantity_of_each_component(trial: Trial) -> N
         view, record, following = move
         for node in network.nodes:
             for pool in pools(network, node.name):
-                usable = sum(arrived(move, e) - record["spoiled"][e] for e in pool)
+                usable = sum(arrived(move, e) - record["defective"][e] for e in pool)
                 taken = network.links[pool[0]].quantity * record["made"][node.name]
                 assert following["waiting"][pool[0]] - view["waiting"][pool[0]] == close(usable - taken)
                 assert all(following["waiting"][e] == 0 for e in pool[1:])
@@ -181,13 +181,13 @@ def test_positions_move_by_orders_demand_and_what_is_spoiled_or_scrapped(trial: 
     network = trial.network
     for move in moves(trial):
         view, record, following = move
-        # What was ordered and not dropped is still to come, or has come, or was spoiled on arrival.
+        # What was ordered and not dropped is still to come, or has come, or was defective on arrival.
         gained = {e: record["ordered"][e] - record["dropped"][e] for e in view["owed"]}
         before, after = inventory_position(network, view), inventory_position(network, following)
         for node in network.nodes:
             level = _level_moved(network, record, gained, node)
             for pool in pools(network, node.name):
-                coming = sum(gained[e] - record["spoiled"][e] for e in pool)
+                coming = sum(gained[e] - record["defective"][e] for e in pool)
                 made = network.links[pool[0]].quantity * record["made"][node.name]
                 for e in pool:
                     assert after[e] - before[e] == close(coming - made + network.links[e].quantity * level)
@@ -198,7 +198,7 @@ def test_positions_move_by_orders_demand_and_what_is_spoiled_or_scrapped(trial: 
 def _level_moved(network: Network, record: Record, gained: dict[int, float], node: Node) -> float:
     """By how much the inventory level of a node goes up from one review to the next."""
     name = node.name
-    helped = sum(record["shipped"][e] - record["spoiled"][e] for e in incoming(network, name, lateral=True))
+    helped = sum(record["shipped"][e] - record["defective"][e] for e in incoming(network, name, lateral=True))
     asked = sum(record["shipped"][e] if network.links[e].lateral else gained[e] for e in outgoing(network, name))
     taken = record["demand"].get(name, 0.0) - record["lost"].get(name, 0.0)
     return record["made"][name] + helped - asked - taken - record["scrapped"][name]
@@ -328,7 +328,7 @@ def test_the_yield_is_the_share_of_what_arrives_up_to_a_unit_where_units_are_who
     for draw, move in zip(trial.draws, moves(trial), strict=False):
         for e, link in enumerate(network.links):
             share = draw["yields"][e] if not isinstance(link.yield_rate, float) else link.yield_rate
-            gap = move[1]["spoiled"][e] - arrived(move, e) * (1 - share)
+            gap = move[1]["defective"][e] - arrived(move, e) * (1 - share)
             # With a random lead time a link can bring something twice in a period; each is rounded by itself.
             assert abs(gap) < (2 if network.whole_units and share < 1 else 1e-9)
 

@@ -71,8 +71,8 @@ BROKEN = {
         STORE.replace("law: poisson, ", ""),
         [
             "net.yaml:6: nodes.0.demand.law: is required; known: poisson, geometric, negative_binomial, "
-            "discrete_uniform, discrete, uniform, normal, gamma, deterministic, empirical, compound, intermittent, ar1, "
-            "markov_modulated"
+            "discrete_uniform, discrete, uniform, normal, gamma, deterministic, empirical, compound, intermittent, "
+            "ar1, markov_modulated"
         ],
     ),
     "a demand that is a name": (
