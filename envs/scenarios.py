@@ -58,6 +58,11 @@ class Scenarios:
         return int(self.demand.shape[1])
 
     @cached_property
+    def demand_range(self) -> tuple[float, float]:
+        """The least and the greatest demand."""
+        return float(self.demand.min()), float(self.demand.max())
+
+    @cached_property
     def packed_demand(self) -> Any:
         """The demand in the form that the fastest rollout reads, made once for many rollouts."""
         from echelon.envs import _fused

@@ -159,7 +159,7 @@ def check_fit(problem: Problem, policy: Policy, scenarios: Scenarios) -> None:
             raise ScenarioError(f"scenarios must have {name} for {count} {places} (got none)")
         if drawn is not None and drawn.shape != (scenarios.replications, scenarios.periods, count):
             raise ScenarioError(f"scenarios must have {name} for {count} {places} (got shape {drawn.shape})")
-    low, high = float(scenarios.demand.min()), float(scenarios.demand.max())
+    low, high = scenarios.demand_range
     if not (low >= 0 and np.isfinite(high)):
         raise ScenarioError(f"demand must be finite and at least 0 (got {low if not low >= 0 else high})")
     times = scenarios.lead_time
