@@ -237,6 +237,19 @@ def test_the_same_scenarios_give_the_same_bits_however_they_are_split(network: N
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
+@settings(max_examples=10)
+@given(network=networks(features=True), data=st.data())
+def test_threads_and_parts_change_no_bit(network: Network, data: st.DataObject) -> None:
+    rule, problem = data.draw(rules(network)), Problem("random", network, periods=6, warm_up=2)
+    scenarios = sample(network, periods=6, replications=700, seed=2)
+    alone = simulate(problem, rule, scenarios).per_period
+    threaded = simulate(problem, rule, scenarios, threads=3).per_period
+    parts = [simulate(problem, rule, scenarios[part]).per_period for part in (slice(0, 333), slice(333, 700))]
+    for name, array in alone.items():
+        np.testing.assert_array_equal(threaded[name], array, err_msg=name)
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), array, err_msg=name)
+
+
 def test_gradients_flow_from_the_cost_to_earlier_orders() -> None:
     torch = pytest.importorskip("torch")
     from echelon.envs.catalogue import make_problem
