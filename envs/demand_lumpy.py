@@ -22,6 +22,7 @@ from echelon.envs.demand_law import (
 )
 from echelon.envs.demand_simple import (
     Deterministic,
+    Discrete,
     DiscreteUniform,
     Gamma,
     Geometric,
@@ -37,7 +38,16 @@ WholeSize = Annotated[
     Poisson | Geometric | NegativeBinomial | DiscreteUniform | Deterministic | Empirical, Field(discriminator="law")
 ]
 Size = Annotated[
-    Poisson | Geometric | NegativeBinomial | DiscreteUniform | Uniform | Normal | Gamma | Deterministic | Empirical,
+    Poisson
+    | Geometric
+    | NegativeBinomial
+    | Discrete
+    | DiscreteUniform
+    | Uniform
+    | Normal
+    | Gamma
+    | Deterministic
+    | Empirical,
     Field(discriminator="law"),
 ]
 

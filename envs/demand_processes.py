@@ -23,6 +23,7 @@ from echelon.envs.demand_law import (
 from echelon.envs.demand_lumpy import Compound, Intermittent
 from echelon.envs.demand_simple import (
     Deterministic,
+    Discrete,
     DiscreteUniform,
     Gamma,
     Geometric,
@@ -36,6 +37,7 @@ Independent = Annotated[
     Poisson
     | Geometric
     | NegativeBinomial
+    | Discrete
     | DiscreteUniform
     | Uniform
     | Normal
