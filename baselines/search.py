@@ -83,7 +83,7 @@ def tune(
     def search(start: Sequence[float]) -> Levels:
         best = _within(np.rint(start) if whole else np.asarray(start), bound)
         before = np.inf
-        while cost(best) < before * (1 - WORTH_ANOTHER_ROUND):
+        while before - cost(best) > WORTH_ANOTHER_ROUND * abs(cost(best)):
             before = cost(best)
             for widths in _shrinking(np.asarray(step, dtype=np.float64), whole):
                 best = _descend(cost, best, widths, bound)

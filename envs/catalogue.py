@@ -69,7 +69,18 @@ def make_problem(problem_id: str, **parameters: Any) -> Problem:
     if defects:
         raise ConfigError(f"{problem_id}: {dotted(path)}: {must}" for path, must in defects)
     values = {name: plain(value) for name, value in parameters.items()}
-    return replace(builder(**values), parameters=values)
+    problem = builder(**values)
+    _check_that_the_mean_counts(problem_id, problem, values.get("demand_mean"))
+    return replace(problem, parameters=values)
+
+
+def _check_that_the_mean_counts(problem_id: str, problem: Problem, mean: float | None) -> None:
+    """Raise `ConfigError` if a `demand_mean` was given that the demand does not take."""
+    for law in problem.network.laws if mean is not None else ():
+        if getattr(law, "mean", None) != mean:
+            known = f"its mean is {law.mean:g}" if hasattr(law, "mean") else "it takes no mean"
+            name = getattr(law, "law", type(law).__name__)
+            raise ConfigError([f"{problem_id}: demand_mean has no effect on this {name} demand: {known}"])
 
 
 def _example_network() -> Network:

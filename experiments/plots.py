@@ -126,7 +126,8 @@ def draw_breakdown(result: Result, policy_looks: Looks) -> Figure:
     """What every policy's cost consists of: stacked bars by kind of cost."""
     shown = [policy for policy in result.policies if policy.costs]
     figure, axes = _rows(shown, cost_label(result, "cost by kind"), extra=0.35)
-    total = max(sum(cost for cost in policy.costs.values() if cost > 0) for policy in shown)
+    gross = [[cost for cost in policy.costs.values() if cost * sign > 0] for policy in shown for sign in (1, -1)]
+    span = max(map(sum, gross)) - min(map(sum, gross))
     for row, policy in enumerate(shown):
         look, across = policy_looks[policy.name], axes.get_yaxis_transform()
         axes.plot(0.012, row - 0.24, look.marker, color=look.colour, markersize=6, transform=across, clip_on=False)
@@ -138,7 +139,7 @@ def draw_breakdown(result: Result, policy_looks: Looks) -> Figure:
                 below += cost
                 continue
             axes.barh(row + 0.14, cost, left=left, height=0.36, color=COST_COLOURS[kind], edgecolor=PAPER)
-            if cost > 0.12 * total:
+            if cost > 0.12 * span:
                 share = f"{100 * cost / sum(part for part in policy.costs.values() if part > 0):.0f} %"
                 colour = PAPER if kind in ("holding", "fixed") else DARK_ON_LIGHT
                 axes.text(left + cost / 2, row + 0.15, share, color=colour, ha="center", va="center", fontsize=8.5)
