@@ -222,7 +222,7 @@ def tables_of(arrays: NetworkArrays) -> Tables:
 
 
 def _live(arrays: NetworkArrays) -> np.ndarray:
-    """The rows of the ledger but those of processing, scrap, drops and spoilage where there is none."""
+    """The rows of the ledger but those of processing, scrap, drops and defects where there is none."""
     drops = arrays.laterals or bool((arrays.keeps_backlog == 0).any())
     dead = {
         "in_process": not arrays.process_slots,
@@ -240,6 +240,7 @@ def _live(arrays: NetworkArrays) -> np.ndarray:
 
 
 def _rates(arrays: NetworkArrays) -> np.ndarray:
+    """What one unit of each kind costs at each place; backorders are charged as lost sales are."""
     one_unit = dict.fromkeys(LEDGER_AXES, 1.0) | {"backorders": 0.0}
     kinds = costs_of(one_unit, arrays).values()
     rates = np.zeros((len(kinds), max(lengths(arrays).values())))

@@ -201,6 +201,7 @@ def turn_pipelines(net, at, m, lo, hi):  # type: ignore[no-untyped-def]
 
 @compiled
 def add_costs(net, f, w, cost):  # type: ignore[no-untyped-def]
+    """Add the cost of a period to `cost` [B], kind by kind and place by place, in the order of `Ledger.cost`."""
     at, rates, width = net.at, net.rates, f.shape[1]
     kinds = (F_ON_HAND, F_IN_PROCESS, F_IN_TRANSIT, F_LOST, F_SHIPPED, F_PLACED, F_SCRAPPED, F_DELIVERED)
     counts = (S_NODES, S_NODES, S_LINKS, S_OUTLETS, S_LINKS, S_LINKS, S_NODES, S_OUTLETS)
