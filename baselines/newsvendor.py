@@ -11,9 +11,14 @@ from dataclasses import dataclass
 
 from echelon.baselines.lead_time_demand import LeadTimeDemand, lead_time_demand
 from echelon.baselines.plan import Plan
-from echelon.envs.demand import Law, Normal
+from echelon.baselines.requirements import (
+    require_at_least_zero,
+    require_average_backorder_cost,
+    require_positive,
+    require_single_location,
+)
+from echelon.envs.demand import Law
 from echelon.envs.errors import MethodError
-from echelon.envs.network_rules import beyond_classic
 from echelon.envs.policy import order_up_to
 from echelon.envs.problem import Problem
 
@@ -61,8 +66,9 @@ def newsvendor(
     """
     require_positive("holding_cost", holding_cost)
     require_positive("stockout_cost", stockout_cost)
+    require_at_least_zero("lead_time", lead_time)
     ratio = stockout_cost / (stockout_cost + holding_cost)
-    total = lead_time_demand(demand, _at_least_zero("lead_time", lead_time) + 1)
+    total = lead_time_demand(demand, lead_time + 1)
     best = total.quantile(ratio) if level is None else level
     return NewsvendorResult(best, _cost(total, best, holding_cost, stockout_cost), ratio)
 
@@ -98,8 +104,7 @@ def newsvendor_plan(problem: Problem) -> Plan:
     Raises `MethodError` where the newsvendor model does not hold, with the rule that is broken.
     """
     node, link, law = problem.network.nodes[0], problem.network.links[0], problem.network.laws[0]
-    if len(problem.network.nodes) > 1:
-        raise MethodError(f"newsvendor needs a single location (got {len(problem.network.nodes)} nodes)")
+    require_single_location(problem, "newsvendor")
     require_average_backorder_cost(problem, "newsvendor")
     periods = link.mean_lead_time
     best = newsvendor(demand=law, holding_cost=node.holding_cost, stockout_cost=node.stockout_cost, lead_time=periods)
@@ -111,42 +116,6 @@ def newsvendor_plan(problem: Problem) -> Plan:
         optimal=True,
         citation="F. Y. Edgeworth 1888; K. J. Arrow, T. Harris and J. Marschak, Econometrica 19(3), 1951",
     )
-
-
-def require_average_backorder_cost(problem: Problem, method: str) -> None:
-    """Raise `MethodError` unless base-stock theory holds: average cost, backorders, no fixed cost, plain demand."""
-    network = problem.network
-    broken = {
-        "an average-cost objective (discount 1)": problem.discount < 1,
-        "backorders at every outlet": any(outlet.stockout_rule != "backorder" for outlet in network.outlets),
-        "no fixed cost per order": any(link.fixed_cost for link in network.links),
-        "unfilled internal orders to wait": any(link.unfilled != "backorder" for link in network.links),
-        "normal demand that is hardly ever negative": any(
-            isinstance(law, Normal) and law.mean < LEAST_NORMAL_RATIO * law.sd for law in network.laws
-        ),
-    }
-    for rule, is_broken in broken.items():
-        if is_broken:
-            raise MethodError(f"{method} needs {rule}")
-    beyond = beyond_classic(network)
-    if beyond:
-        raise MethodError(f"{method} needs a network without {beyond[0]}")
-
-
-LEAST_NORMAL_RATIO = 4.0
-"""Mean over standard deviation from which the truncation of normal demand at 0 does not matter (P < 4e-5)."""
-
-
-def require_positive(key: str, value: float) -> None:
-    """Raise `MethodError` unless the number is finite and greater than 0."""
-    if not 0 < value < float("inf"):
-        raise MethodError(f"{key} must be a finite number greater than 0, got {value:g}")
-
-
-def _at_least_zero(key: str, value: float) -> float:
-    if not 0 <= value < float("inf"):
-        raise MethodError(f"{key} must be a finite number of at least 0, got {value:g}")
-    return value
 
 
 def _cost(total: LeadTimeDemand, level: float, holding_cost: float, stockout_cost: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from echelon.envs.policy import Policy
 
@@ -21,3 +21,22 @@ class Plan:
     optimal: bool = False
     """Whether the method proves that no policy costs less on this problem."""
     citation: str = ""
+
+
+BoundKind = Literal["clark_scarf_relaxation", "information_relaxation"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A cost that no policy can beat: money per period, or discounted money in total."""
+
+    value: float
+    kind: BoundKind
+    half_width: float = 0.0
+    """Half width of the 95 % confidence interval of `value` where it is sampled, else 0."""
+    citation: str = ""
+
+    @property
+    def proven(self) -> float:
+        """The lower end of the interval."""
+        return self.value - self.half_width

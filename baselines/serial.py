@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echelon.baselines.lead_time_demand import LatticeTotal, LeadTimeDemand, convolve, lead_time_demand
-from echelon.baselines.newsvendor import require_average_backorder_cost, require_positive
 from echelon.baselines.plan import Plan
+from echelon.baselines.requirements import require_average_backorder_cost, require_positive
 from echelon.envs.demand import Law
 from echelon.envs.errors import MethodError, nearest
 from echelon.envs.network import OUTSIDE, Link, Network
