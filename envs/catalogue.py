@@ -20,10 +20,12 @@ from echelon.envs.consumer_goods import consumer_goods as consumer_goods
 from echelon.envs.defects import dotted
 from echelon.envs.dual_sourcing import dual_sourcing as dual_sourcing
 from echelon.envs.errors import ConfigError, nearest
+from echelon.envs.instances import FREE, INSTANCES
 from echelon.envs.network import Network
 from echelon.envs.perishable import perishable as perishable
 from echelon.envs.problem import Problem
 from echelon.envs.problem_defaults import default_horizon
+from echelon.envs.single_location import single_location as single_location
 
 
 def network_problem(
@@ -48,6 +50,7 @@ def network_problem(
 
 
 PROBLEMS: dict[str, Callable[..., Problem]] = {
+    "echelon/SingleLocation-v0": single_location,
     "echelon/LostSales-v0": lost_sales,
     "echelon/Serial-v0": serial,
     "echelon/BeerGame-v0": beer_game,
@@ -61,10 +64,13 @@ PROBLEMS: dict[str, Callable[..., Problem]] = {
 
 
 def make_problem(problem_id: str, **parameters: Any) -> Problem:
-    """A problem of the catalogue. Raises `ConfigError` for an unknown id or parameter."""
-    if problem_id not in PROBLEMS:
-        raise ConfigError([f"unknown problem {problem_id!r}{nearest(problem_id, PROBLEMS)}"])
-    builder = PROBLEMS[problem_id]
+    """A problem of the catalogue, or a published instance of one with some parameters changed.
+
+    Raises `ConfigError` for an unknown id or parameter.
+    """
+    if problem_id in INSTANCES:
+        return _instance(problem_id, parameters)
+    builder = builder_of(problem_id)
     defects = argument_defects(builder, parameters)
     if defects:
         raise ConfigError(f"{problem_id}: {dotted(path)}: {must}" for path, must in defects)
@@ -72,6 +78,22 @@ def make_problem(problem_id: str, **parameters: Any) -> Problem:
     problem = builder(**values)
     _check_that_the_mean_counts(problem_id, problem, values.get("demand_mean"))
     return replace(problem, parameters=values)
+
+
+def builder_of(problem_id: str) -> Callable[..., Problem]:
+    """The function that builds a problem or an instance. Raises `ConfigError` for an unknown id."""
+    known = INSTANCES[problem_id].problem if problem_id in INSTANCES else problem_id
+    if known not in PROBLEMS:
+        raise ConfigError([f"unknown problem {problem_id!r}{nearest(problem_id, [*PROBLEMS, *INSTANCES])}"])
+    return PROBLEMS[known]
+
+
+def _instance(name: str, parameters: Mapping[str, Any]) -> Problem:
+    """A published instance; its own reference holds while nothing but the horizon is changed."""
+    instance = INSTANCES[name]
+    problem = make_problem(instance.problem, **{**instance.parameters, **parameters})
+    reference = problem.reference or (instance.reference if parameters.keys() <= FREE else None)
+    return replace(problem, reference=reference, citation=instance.citation)
 
 
 def _check_that_the_mean_counts(problem_id: str, problem: Problem, mean: float | None) -> None:

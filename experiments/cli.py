@@ -55,17 +55,14 @@ def _options(
 
 
 @app.command()
-def problems() -> None:
-    """List the catalogued problems with their parameters."""
-    import inspect
+def problems(as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False) -> None:
+    """List the catalogued problems and the published instances of them, with what is known of their best cost."""
+    from echelon.experiments.catalogue_table import catalogue_records, print_catalogue
 
-    from echelon.envs.catalogue import PROBLEMS
-
-    for problem_id, builder in PROBLEMS.items():
-        print(f"{problem_id}\n    {(builder.__doc__ or '').splitlines()[0]}")
-        for name, parameter in inspect.signature(builder).parameters.items():
-            print(f"    {name} = {parameter.default!r}")
-        print()
+    if as_json:
+        print(json.dumps(catalogue_records(), indent=1))
+    else:
+        print_catalogue()
 
 
 @app.command()
@@ -102,7 +99,9 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder")]) -> None
 
 @app.command()
 def evaluate(
-    problem: Annotated[str, typer.Argument(help="The id of a problem, such as echelon/LostSales-v0")],
+    problem: Annotated[
+        str, typer.Argument(help="A problem or instance, such as echelon/LostSales-v0 or zipkin2008/poisson-L4-p4")
+    ],
     policy: Annotated[str, typer.Option(help="A baseline by name, or the folder of a trained policy")],
     overrides: Overrides = None,
     option: Annotated[

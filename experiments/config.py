@@ -19,13 +19,14 @@ from pydantic import (
     model_validator,
 )
 
-from echelon.baselines import BASELINES, EXACT, make_plan, option_defects
+from echelon.baselines import BASELINES, QUICK, make_plan, option_defects
 from echelon.envs.arguments import argument_defects
-from echelon.envs.catalogue import PROBLEMS, make_problem
+from echelon.envs.catalogue import PROBLEMS, builder_of, make_problem
 from echelon.envs.codec import ActionKind, Decision
 from echelon.envs.defects import Defects
 from echelon.envs.defects import Path as Location
 from echelon.envs.errors import ConfigError, EchelonError, nearest
+from echelon.envs.instances import INSTANCES
 from echelon.envs.problem import Problem
 from echelon.envs.yaml_io import apply_overrides, load_yaml, validate_document
 
@@ -82,7 +83,7 @@ class PolicyConfig(_Section):
 
 
 class ProblemConfig(_Section):
-    """One problem of the catalogue with its parameters, and the policies to compare on it."""
+    """One problem or published instance of the catalogue, with its parameters, and the policies to compare on it."""
 
     id: str
     parameters: dict[str, Any] = Field(default_factory=dict, validate_default=True)
@@ -91,8 +92,9 @@ class ProblemConfig(_Section):
     @field_validator("id")
     @classmethod
     def _is_known(cls, problem_id: str) -> str:
-        if problem_id not in PROBLEMS:
-            raise Defects([((), f"unknown problem (got {problem_id!r}){nearest(problem_id, PROBLEMS)}")])
+        known = PROBLEMS.keys() | INSTANCES.keys()
+        if problem_id not in known:
+            raise Defects([((), f"unknown problem (got {problem_id!r}){nearest(problem_id, known)}")])
         return problem_id
 
     @field_validator("parameters")
@@ -100,12 +102,11 @@ class ProblemConfig(_Section):
     def _can_be_built(cls, parameters: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         if "id" not in info.data:
             return parameters
-        builder = PROBLEMS[info.data["id"]]
-        defects = argument_defects(builder, parameters)
+        defects = argument_defects(builder_of(info.data["id"]), parameters)
         if defects:
             raise Defects(defects)
         try:
-            builder(**parameters)
+            make_problem(info.data["id"], **parameters)
         except (EchelonError, ValueError) as error:
             raise Defects([((), line) for line in str(error).splitlines()]) from error
         return parameters
@@ -132,7 +133,7 @@ def _unsuited(problem: Problem, policies: Mapping[str, PolicyConfig]) -> Iterato
     for name, policy in policies.items():
         if policy.agent == "dqn" and links > 1:
             yield (name, "agent"), f"dqn takes one decision a period; this network has {links} links"
-        if policy.baseline in EXACT:
+        if policy.baseline in QUICK:
             try:
                 make_plan(policy.baseline, problem, **policy.options)
             except EchelonError as error:

@@ -60,6 +60,8 @@ class Competitor:
     """CPU seconds of planning or training."""
     citation: str = ""
     curve: tuple[Mapping[str, float], ...] = ()
+    model_cost: float | None = None
+    """What the method's own model says that the policy costs, see `Plan`."""
 
 
 class Progress:
@@ -199,7 +201,9 @@ def prepare(
         progress.advance(1, policy.baseline)
         kind = "optimal" if plan.optimal else "baseline"
         seconds = time.process_time() - started
-        return Competitor(name, kind, plan.policy, plan.parameters, seconds, plan.citation)
+        return Competitor(
+            name, kind, plan.policy, plan.parameters, seconds, plan.citation, model_cost=plan.model_cost
+        )
     return _train(name, policy, problem, seed=seed, folder=folder, progress=progress)
 
 
@@ -238,6 +242,7 @@ def summary_row(competitor: Competitor, outcome: Outcome, reference: Reference |
         "policy": competitor.name,
         "kind": competitor.kind,
         "parameters": json.dumps(dict(competitor.parameters)),
+        "model_cost": competitor.model_cost,
         "mean": cost.mean,
         "half_width": cost.half_width,
         "confidence": confidence,

@@ -27,7 +27,8 @@ COST_KINDS = (
 """The columns of results.csv that sum to its cost."""
 
 SUMMARY = [
-    *("problem", "policy", "kind", "parameters", "mean", "half_width", "confidence", "reference", "reference_kind"),
+    *("problem", "policy", "kind", "parameters", "model_cost", "mean", "half_width", "confidence"),
+    *("reference", "reference_kind"),
     *("gap_percent", "gap_half_width", "difference", "difference_half_width", "verdict"),
     *("fill_rate", "alpha", "seconds"),
 ]

@@ -16,7 +16,7 @@ from echelon.envs.yaml_io import Document, validate_document
 from echelon.experiments.config import PolicyConfig
 from echelon.experiments.run import Competitor, Progress, prepare, summary_row
 
-KEYS = ("mean", "half_width", "confidence", "reference", "reference_kind", "gap_percent")
+KEYS = ("kind", "model_cost", "mean", "half_width", "confidence", "reference", "reference_kind", "gap_percent")
 
 
 def evaluate_policy(

@@ -66,7 +66,7 @@ def test_evaluate_measures_the_best_base_stock_policy_of_zipkin(command: Command
     assert (ended.code, ended.err, ended.out.count("\n")) == (0, "", 1)
     record = json.loads(ended.out)
     assert [*record] == [
-        *("problem", "policy", "parameters", "mean", "half_width", "confidence"),
+        *("problem", "policy", "parameters", "kind", "model_cost", "mean", "half_width", "confidence"),
         *("reference", "reference_kind", "gap_percent"),
     ]
     assert (record["problem"], record["policy"]) == (LOST_SALES, "base_stock")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gymnasium
 
 PROBLEM_IDS = (
+    "echelon/SingleLocation-v0",
     "echelon/LostSales-v0",
     "echelon/Serial-v0",
     "echelon/BeerGame-v0",
