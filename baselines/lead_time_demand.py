@@ -20,12 +20,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, special
 
+from echelon.baselines.loss_functions import standard_normal_loss
 from echelon.envs.demand import (
     Deterministic,
+    Discrete,
     DiscreteUniform,
     Empirical,
     Gamma,
     Geometric,
+    Intermittent,
     Law,
     NegativeBinomial,
     Normal,
@@ -198,10 +201,10 @@ class NormalTotal:
         return self.mean + self.sd * float(special.ndtri(probability))
 
     def shortage(self, level: ArrayLike) -> Floats:
-        return self.sd * _standard_loss(self._standard(level))
+        return self.sd * standard_normal_loss(self._standard(level))
 
     def excess(self, level: ArrayLike) -> Floats:
-        return self.sd * _standard_loss(-self._standard(level))
+        return self.sd * standard_normal_loss(-self._standard(level))
 
     def _standard(self, level: ArrayLike) -> Floats:
         return (np.asarray(level, dtype=np.float64) - self.mean) / self.sd
@@ -254,8 +257,9 @@ def lead_time_demand(demand: Law, duration: float) -> LeadTimeDemand:
     Normal demand follows the textbook theory: the total is normal with mean `mean * duration` and
     standard deviation `sd * sqrt(duration)`, *not truncated at 0*, whereas a simulated period is.
     The two differ by little while `sd` is below a third of `mean`. A total of uniform periods is a
-    histogram with the exact mean and variance; a history that is not whole is put on the coarsest
-    decimal lattice that holds it, or on 4,097 points with its mean kept.
+    histogram with the exact mean and variance; values that are not whole are put on the coarsest decimal
+    lattice that holds them, or on 4,097 points with their mean kept; intermittent demand of sizes that
+    are not whole is put on a fine grid.
 
     Raises `MethodError` for demand that varies by season, for a block bootstrap, and for a duration
     that the law does not allow.
@@ -287,6 +291,13 @@ def lead_time_demand(demand: Law, duration: float) -> LeadTimeDemand:
             return _sum_of(LatticeTotal(demand.low * factor, factor, np.full(count, 1.0 / count)), int(duration))
         case Empirical() if not demand.whole:
             return _sum_of(_on_lattice(np.asarray(demand.values) * factor), int(duration))
+        case Discrete() if not demand.whole:
+            values, chances = np.asarray(demand.values) * factor, np.asarray(demand.probabilities)
+            return _sum_of(_on_lattice(values, chances / chances.sum()), int(duration))
+        case Intermittent() if not demand.whole:
+            return _sum_of(_intermittent(demand, factor), int(duration))
+        case _ if not demand.whole:
+            raise MethodError(f"demand must have a law that sums can be told of, got {type(demand).__name__} demand")
         case _:
             return _sum_of(LatticeTotal(0.0, 1.0, demand.pmf(factor)), int(duration))
 
@@ -306,6 +317,20 @@ def convolve(a: Floats, b: Floats, direct: int = DIRECT) -> Floats:
     return np.maximum(product, 0.0)
 
 
+def hat_weights(total: LeadTimeDemand, *, origin: float, step: float) -> Floats:
+    """Probabilities of `origin + k * step`, k = 0, 1, ..., that stand for a total: its mean is kept.
+
+    Every value is shared between the two points beside it. The weight of a point is the second
+    difference of the expected shortage, or of the expected excess below the mean, where that is the
+    smaller number and loses fewer digits. The origin must be at most the least value.
+    """
+    count = max(int(np.ceil((total.bounds[1] - origin) / step - 1e-9)), 1) + 1
+    points = origin + step * np.arange(-1, count + 1)
+    above, below = np.diff(total.shortage(points), 2), np.diff(total.excess(points), 2)
+    weights = np.maximum(np.where(points[1:-1] > total.mean, above, below), 0.0)
+    return np.asarray(weights / weights.sum())
+
+
 def _require_applicable(demand: Law, duration: float) -> None:
     name = type(demand).__name__
     if not demand.stationary:
@@ -322,11 +347,6 @@ def _require_applicable(demand: Law, duration: float) -> None:
             f"lead time must be a whole number of periods for {name} demand, got {duration:g}: part of a period has "
             "no law; poisson, geometric, negative_binomial, normal and gamma demand take any lead time"
         )
-
-
-def _standard_loss(z: Floats) -> Floats:
-    """E[max(Z - z, 0)] for a standard normal Z."""
-    return np.asarray(np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) - z * special.ndtr(-z))
 
 
 def _certain(value: float) -> LatticeTotal:
@@ -382,14 +402,15 @@ def _sum_of(one: LatticeTotal, periods: int) -> LatticeTotal:
     total, power = _certain(0.0), _trim(one)
     while periods:
         if periods % 2:
-            total = _add(total, power)
+            total = sum_of_two(total, power)
         periods //= 2
-        power = _add(power, power) if periods else power
+        power = sum_of_two(power, power) if periods else power
     return total
 
 
-def _add(a: LatticeTotal, b: LatticeTotal) -> LatticeTotal:
-    return _trim(LatticeTotal(a.origin + b.origin, b.step, convolve(a.pmf, b.pmf)))
+def sum_of_two(a: LatticeTotal, b: LatticeTotal, *, direct: int = DIRECT) -> LatticeTotal:
+    """The law of the sum of two independent totals on lattices of the same step; for `direct` see `convolve`."""
+    return _trim(LatticeTotal(a.origin + b.origin, b.step, convolve(a.pmf, b.pmf, direct)))
 
 
 def _trim(total: LatticeTotal) -> LatticeTotal:
@@ -399,8 +420,19 @@ def _trim(total: LatticeTotal) -> LatticeTotal:
     return LatticeTotal(total.origin + first * total.step, total.step, total.pmf[first:last])
 
 
-def _on_lattice(values: Floats) -> LatticeTotal:
-    """The law of values that are equally likely and not whole."""
+def _intermittent(demand: Intermittent, factor: float) -> LatticeTotal:
+    """Now and then a size with a density: the law on a grid from 0 by hat functions, `CELLS` points a standard
+    deviation."""
+    size, chance = lead_time_demand(demand.size, 1), demand.chance(factor)
+    step = (size.sd or demand.shift + size.mean) / CELLS
+    pmf = chance * hat_weights(size, origin=-demand.shift, step=step)
+    pmf[0] += 1 - chance
+    return LatticeTotal(0.0, step, pmf)
+
+
+def _on_lattice(values: Floats, chances: Floats | None = None) -> LatticeTotal:
+    """The law of values that are not whole; without chances they are equally likely."""
+    weights = np.full(len(values), 1 / len(values)) if chances is None else chances
     low, span = float(values.min()), float(np.ptp(values))
     if span == 0:
         return _certain(low)
@@ -408,9 +440,9 @@ def _on_lattice(values: Floats) -> LatticeTotal:
         at = np.rint((values - low) / unit).astype(np.int64)
         common = int(np.gcd.reduce(at))
         if span / (unit * common) <= 2**16 and np.allclose(low + at * unit, values, rtol=0, atol=1e-9):
-            return LatticeTotal(low, unit * common, np.bincount(at // common) / len(values))
+            return LatticeTotal(low, unit * common, np.asarray(np.bincount(at // common, weights), dtype=np.float64))
     step = span / 4096
     below = np.minimum(np.floor((values - low) / step), 4095).astype(np.int64)
     share = (values - low) / step - below
-    pmf = np.bincount(below, 1 - share, 4097) + np.bincount(below + 1, share, 4097)
-    return LatticeTotal(low, step, pmf / len(values))
+    pmf = np.bincount(below, weights * (1 - share), 4097) + np.bincount(below + 1, weights * share, 4097)
+    return LatticeTotal(low, step, np.asarray(pmf, dtype=np.float64))

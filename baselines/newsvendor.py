@@ -8,7 +8,9 @@ is reviewed every period, backorders its shortages and pays no fixed cost to ord
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
+from echelon.baselines.continuous_demand import Continuous, continuous_demand
 from echelon.baselines.lead_time_demand import LeadTimeDemand, lead_time_demand
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import (
@@ -43,7 +45,7 @@ class NewsvendorProfit:
 
 def newsvendor(
     *,
-    demand: Law,
+    demand: Law | Continuous,
     holding_cost: float,
     stockout_cost: float,
     lead_time: float = 0,
@@ -57,7 +59,9 @@ def newsvendor(
 
     Under periodic review the level must cover the demand ``D`` of ``lead_time + 1`` periods: that of
     the lead time and that of the period at whose end costs are charged. `level` prices a given level
-    instead of the best one. Normal demand is not truncated at 0 here, see `lead_time_demand`.
+    instead of the best one. Normal demand is not truncated at 0 here, see `lead_time_demand`. Demand can
+    also be a frozen continuous distribution of `scipy.stats`, without a lead time. Demand that does not
+    vary, or is 0, is stocked exactly at no cost.
 
     >>> from echelon.envs.demand import Normal
     >>> best = newsvendor(demand=Normal(mean=50, sd=8), holding_cost=0.18, stockout_cost=0.70)
@@ -68,14 +72,16 @@ def newsvendor(
     require_positive("stockout_cost", stockout_cost)
     require_at_least_zero("lead_time", lead_time)
     ratio = stockout_cost / (stockout_cost + holding_cost)
-    total = lead_time_demand(demand, lead_time + 1)
+    total = _total(demand, lead_time + 1)
     best = total.quantile(ratio) if level is None else level
+    if not isfinite(best):
+        raise MethodError(f"level must be finite, got {best:g}")
     return NewsvendorResult(best, _cost(total, best, holding_cost, stockout_cost), ratio)
 
 
 def newsvendor_profit(
     *,
-    demand: Law,
+    demand: Law | Continuous,
     revenue: float,
     purchase_cost: float,
     salvage_value: float = 0.0,
@@ -94,7 +100,7 @@ def newsvendor_profit(
         raise MethodError(f"revenue must be above purchase_cost = {purchase_cost:g}, got {revenue:g}")
     margin = revenue - purchase_cost
     best = newsvendor(demand=demand, holding_cost=purchase_cost - salvage_value, stockout_cost=margin, level=level)
-    profit = margin * lead_time_demand(demand, 1).mean - best.cost
+    profit = margin * _total(demand, 1).mean - best.cost
     return NewsvendorProfit(best.level, profit, best.critical_ratio)
 
 
@@ -116,6 +122,16 @@ def newsvendor_plan(problem: Problem) -> Plan:
         optimal=True,
         citation="F. Y. Edgeworth 1888; K. J. Arrow, T. Harris and J. Marschak, Econometrica 19(3), 1951",
     )
+
+
+def _total(demand: Law | Continuous, periods: float) -> LeadTimeDemand:
+    if isinstance(demand, Law):
+        return lead_time_demand(demand, periods)
+    if periods != 1:
+        raise MethodError(
+            f"lead_time must be 0 for a distribution of scipy.stats, whose sums are not known, got {periods - 1:g}"
+        )
+    return continuous_demand(demand)
 
 
 def _cost(total: LeadTimeDemand, level: float, holding_cost: float, stockout_cost: float) -> float:
