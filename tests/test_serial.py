@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import doctest
-from itertools import product
-from typing import TypedDict
+from collections.abc import Callable
+from itertools import accumulate, product
+from time import process_time
+from typing import Any, TypedDict
 
 import numpy as np
 import pytest
@@ -13,14 +15,18 @@ from scipy import stats
 
 from echelon.baselines import serial as module
 from echelon.baselines.newsvendor import newsvendor
+from echelon.baselines.plan import Plan
 from echelon.baselines.serial import (
     Review,
     clark_scarf,
+    clark_scarf_plan,
     in_transit_cost,
     local_base_stock,
     serial_cost,
     shang_song,
+    shang_song_plan,
 )
+from echelon.envs.catalogue import make_problem
 from echelon.envs.demand import (
     Deterministic,
     DiscreteUniform,
@@ -34,6 +40,8 @@ from echelon.envs.demand import (
     Uniform,
 )
 from echelon.envs.errors import MethodError
+from echelon.envs.scenarios import sample
+from echelon.envs.simulate import simulate_cost
 
 Floats = NDArray[np.float64]
 
@@ -157,6 +165,48 @@ def test_heuristic_levels_of_the_textbook_come_out(example: Problem, levels: lis
     found = shang_song(**example)
     np.testing.assert_allclose(found.echelon_base_stock, levels, atol=5e-5 if levels[0] == 171.1912 else 1e-9)
     assert clark_scarf(**example).cost <= found.cost <= 1.003 * clark_scarf(**example).cost
+
+
+@pytest.mark.parametrize(
+    ("example", "mean", "standard_error"),
+    [
+        (EXAMPLE_6_1, 47.6578, 0.0074),
+        (PROBLEM_6_1, 166.2247, 0.0289),
+        (PROBLEM_6_2A, 451.9062, 0.0372),
+        (PROBLEM_6_16, 439.0495, 0.0434),
+    ],
+    ids=["example 6.1", "problem 6.1", "problem 6.2a", "problem 6.16"],
+)
+def test_heuristic_costs_what_an_independent_simulation_of_it_cost(
+    example: Problem, mean: float, standard_error: float
+) -> None:
+    assert abs(shang_song(**example).cost - mean) < 3 * standard_error
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "standard_error"),
+    [
+        ("example 6.1", 47.6516, 0.0072),
+        ("problem 6.1", 166.2137, 0.0294),
+        ("problem 6.2a", 451.6418, 0.0402),
+        ("problem 6.2b", 453.6211, 0.0436),
+        ("problem 6.16", 438.0991, 0.0474),
+    ],
+)
+def test_optimal_policy_costs_what_an_independent_simulation_of_it_cost(
+    name: str, mean: float, standard_error: float
+) -> None:
+    example, levels, _ = SNYDER_SHEN[name]
+    assert abs(serial_cost(levels, **example) - mean) < 3 * standard_error
+
+
+def test_solving_every_published_example_to_1e_4_takes_a_small_part_of_half_a_second_each() -> None:
+    rows = [problem(row[0], [0.25] * 4, row[1], Poisson(mean=16), "continuous") for row in SHANG_SONG]
+    examples = [*rows, *(example for example, _, _ in SNYDER_SHEN.values())]
+    start = process_time()
+    for example in examples:
+        clark_scarf(**example, tolerance=1e-4)
+    assert process_time() - start < 0.1 * len(examples)
 
 
 def test_heuristic_rounds_as_it_is_told() -> None:
@@ -377,6 +427,106 @@ def test_levels_that_do_not_fit_are_named() -> None:
         serial_cost([1.5, 2], **system)
     with pytest.raises(MethodError, match="levels must be finite, got inf at stage 2"):
         serial_cost([1, float("inf")], **system)
+
+
+# The published examples as problems of the catalogue, stages from the source down. Stage 1 of the engine covers a
+# period more than its lead time, so the period is chosen such that this is the published lead time; costs are left
+# per unit of time. The engine does not charge the period of demand that is on its way to the customers.
+AS_PERIODS: dict[str, dict[str, Any]] = {
+    **{
+        f"shang & song {p:g} {h}": {
+            "lead_time": [1, 1, 1, 0],
+            "holding_cost": list(accumulate(reversed(h))),
+            "stockout_cost": p,
+            "demand": {"law": "poisson", "mean": 4},
+        }
+        for h, p, _, _ in SHANG_SONG
+    },
+    "example 6.1": {
+        "lead_time": [2, 1, 0],
+        "holding_cost": [2, 4, 7],
+        "stockout_cost": 37.12,
+        "demand": {"law": "normal", "mean": 5, "sd": 1},
+    },
+    "problem 6.1": {
+        "lead_time": [1, 0],
+        "holding_cost": [1, 2],
+        "stockout_cost": 15,
+        "demand": {"law": "normal", "mean": 100, "sd": 15},
+    },
+    "problem 6.2a": {
+        "lead_time": [1, 1, 1, 1, 0],
+        "holding_cost": [1, 2, 3, 5, 7],
+        "stockout_cost": 24,
+        "demand": {"law": "normal", "mean": 32, "sd": 8 * 0.5**0.5},
+    },
+    "problem 6.2b": {
+        "lead_time": [1, 1, 1, 1, 0],
+        "holding_cost": [1, 2, 3, 5, 7],
+        "stockout_cost": 24,
+        "demand": {"law": "poisson", "mean": 32},
+    },
+    "problem 6.16": {
+        "lead_time": [3, 7],
+        "holding_cost": [2, 7],
+        "stockout_cost": 24,
+        "demand": {"law": "normal", "mean": 20, "sd": 4},
+    },
+}
+PUBLISHED = {f"shang & song {p:g} {h}": (levels, cost) for h, p, levels, cost in SHANG_SONG} | {
+    name: (levels, cost) for name, (_, levels, cost) in SNYDER_SHEN.items()
+}
+
+
+@pytest.mark.parametrize("name", AS_PERIODS)
+def test_published_examples_are_solved_as_problems_of_the_catalogue(name: str) -> None:
+    example = make_problem("echelon/Serial-v0", **AS_PERIODS[name])
+    plan = clark_scarf_plan(example)
+    levels, cost = PUBLISHED[name]
+    assert plan.model_cost is not None
+    np.testing.assert_allclose(plan.parameters["levels"], levels[::-1], atol=1e-3)
+    on_its_way = example.network.laws[0].mean_demand * AS_PERIODS[name]["holding_cost"][-2]
+    assert plan.model_cost + on_its_way == pytest.approx(cost, rel=1e-5)
+
+
+def test_plans_cost_what_they_say_and_the_heuristic_hardly_more_than_the_optimum() -> None:
+    example = make_problem("echelon/Serial-v0")
+    scenarios = sample(example.network, periods=example.periods, replications=2_500, seed=4)
+    costs = []
+    for plan in (clark_scarf_plan(example), shang_song_plan(example)):
+        assert plan.model_cost is not None
+        simulated = simulate_cost(example, plan.policy, scenarios)
+        standard_error = float(simulated.std(ddof=1)) / len(simulated) ** 0.5
+        assert standard_error < 1e-3 * plan.model_cost
+        assert abs(simulated.mean() - plan.model_cost) < 3 * standard_error
+        costs.append(plan.model_cost)
+    assert costs[0] <= costs[1] <= 1.02 * costs[0]
+    assert clark_scarf_plan(example).optimal
+    assert not shang_song_plan(example).optimal
+
+
+def test_plan_of_the_heuristic_rounds_as_it_is_told() -> None:
+    example = make_problem("echelon/Serial-v0", **AS_PERIODS["problem 6.2b"])
+    assert shang_song_plan(example, rounding="up").parameters["levels"] == [176, 143, 110, 75, 41]
+    assert shang_song_plan(example, rounding="down").parameters["levels"] == [175, 143, 110, 74, 41]
+
+
+@pytest.mark.parametrize(("name", "method"), [("clark_scarf", clark_scarf_plan), ("shang_song", shang_song_plan)])
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"holding_cost": (2, 1)}, "holding costs that do not fall from stage to stage towards the customers"),
+        ({"holding_cost": (0, 1)}, "a positive holding cost at the stage that is fed from outside"),
+        ({"holding_cost": (1, 2), "stockout_cost": 0.0}, "a positive stockout cost"),
+    ],
+    ids=["falling", "free", "no stockout cost"],
+)
+def test_plan_names_the_rule_that_a_network_breaks(
+    name: str, method: Callable[..., Plan], options: dict[str, Any], rule: str
+) -> None:
+    with pytest.raises(MethodError) as error:
+        method(make_problem("echelon/Serial-v0", lead_time=1, **options))
+    assert str(error.value) == f"{name} needs {rule}"
 
 
 def test_examples_in_the_docstrings_hold() -> None:
