@@ -1,29 +1,57 @@
-"""Which exact method solves a problem, and what a policy's cost is held against."""
+"""Which exact method solves a problem."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from echelon.baselines.assembly_plan import rosling_plan
+from echelon.baselines.dual_sourcing import dual_sourcing_optimal
+from echelon.baselines.finite_horizon import finite_horizon_plan
+from echelon.baselines.lost_sales import lost_sales_optimal
+from echelon.baselines.min_max_exact import optimal_min_max_plan
 from echelon.baselines.newsvendor import newsvendor_plan
+from echelon.baselines.open_loop import open_loop_optimum
+from echelon.baselines.perishable import perishable_optimal
 from echelon.baselines.plan import Plan
 from echelon.baselines.serial import clark_scarf_plan
+from echelon.baselines.serial_min_max import serial_min_max_plan
+from echelon.baselines.wagner_whitin import wagner_whitin_plan
 from echelon.envs.codec import Codec
 from echelon.envs.errors import MethodError
-from echelon.envs.problem import Problem, Reference
+from echelon.envs.problem import Problem
 
 Method = Callable[[Problem], Plan]
 
-QUICK: Mapping[str, Method] = {
+FINITE: Mapping[str, Method] = {
+    "wagner_whitin": wagner_whitin_plan,
+    "finite_horizon": finite_horizon_plan,
+    "open_loop": open_loop_optimum,
+}
+"""Exact methods for the problem as it is: from its initial stock, over its periods."""
+
+LONG_RUN: Mapping[str, Method] = {
     "newsvendor": newsvendor_plan,
     "clark_scarf": clark_scarf_plan,
+    "optimal_min_max": optimal_min_max_plan,
+    "serial_min_max": serial_min_max_plan,
+    "rosling": rosling_plan,
 }
-"""Exact methods that take a second or less wherever they apply."""
+"""Exact methods for the long-run average cost that take a second or less wherever they apply."""
 
-THOROUGH: Mapping[str, Method] = {}
-"""Exact methods that may take minutes: dynamic programmes over all states."""
+DYNAMIC_PROGRAMMES: Mapping[str, Method] = {
+    "lost_sales_optimal": lost_sales_optimal,
+    "dual_sourcing_optimal": dual_sourcing_optimal,
+    "perishable_optimal": perishable_optimal,
+}
+"""Exact methods for the long-run average cost that may take minutes and gigabytes: all states in a table."""
 
 SETTLES = 5
 """Echelon lead times after which the stock at the start no longer matters."""
+
+
+def forgets_its_start(problem: Problem) -> bool:
+    """Whether the warm-up is long enough for long-run costs to be compared with the problem's objective."""
+    return bool(problem.warm_up >= SETTLES * Codec(problem.network).echelon_cover.max())
 
 
 def optimal(problem: Problem) -> Plan:
@@ -32,7 +60,7 @@ def optimal(problem: Problem) -> Plan:
     Raises `MethodError` with what each method needs where none applies.
     """
     refusals = []
-    for method in (QUICK | THOROUGH).values():
+    for method in (*FINITE.values(), *LONG_RUN.values(), *DYNAMIC_PROGRAMMES.values()):
         try:
             plan = method(problem)
         except MethodError as error:
@@ -41,23 +69,3 @@ def optimal(problem: Problem) -> Plan:
         if plan.optimal:
             return plan
     raise MethodError("\n".join(["optimal needs a problem that an exact method solves:", *refusals]))
-
-
-def reference_of(problem: Problem) -> Reference | None:
-    """The problem's own reference, or the optimal cost by an exact method that applies to it, or None.
-
-    Exact methods give long-run costs: they are not used for a problem whose warm-up is too short to
-    forget its start.
-    """
-    if problem.reference is not None:
-        return problem.reference
-    if problem.warm_up < SETTLES * Codec(problem.network).echelon_cover.max():
-        return None
-    for name, method in QUICK.items():
-        try:
-            plan = method(problem)
-        except MethodError:
-            continue
-        if plan.model_cost is not None:
-            return Reference(plan.model_cost, "optimal", f"{name}: {plan.citation}")
-    return None

@@ -23,7 +23,7 @@ class Plan:
     citation: str = ""
 
 
-BoundKind = Literal["clark_scarf_relaxation", "information_relaxation"]
+BoundKind = Literal["clark_scarf_relaxation", "information_relaxation", "newsvendor_relaxation"]
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,72 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from echelon.baselines.base_stock import base_stock, capped_base_stock, echelon_base_stock
-from echelon.baselines.optimal import QUICK, THOROUGH, optimal
+from echelon.baselines.depot_without_stock import eppen_schrage_plan, federgruen_zipkin_plan
+from echelon.baselines.dual_sourcing_policies import (
+    capped_dual_index,
+    dual_index,
+    single_index,
+    tailored_base_surge,
+)
+from echelon.baselines.eoq import eoq_plan
+from echelon.baselines.lost_sales_levels import constant_order
+from echelon.baselines.lost_sales_policies import myopic_lost_sales, projected_inventory_level, vector_base_stock
+from echelon.baselines.min_max_service import service_min_max
+from echelon.baselines.myopic import myopic_base_stock_plan
+from echelon.baselines.one_for_one_plans import metric_plan, one_for_one_plan, two_moment_plan
+from echelon.baselines.optimal import DYNAMIC_PROGRAMMES, FINITE, LONG_RUN, optimal
+from echelon.baselines.perishable_policies import bsp_low_ew, ewa, perishable_base_stock
 from echelon.baselines.plan import Plan
+from echelon.baselines.power_approximation import power_approximation_plan
 from echelon.baselines.reorder import min_max
+from echelon.baselines.reorder_lots_exact import optimal_reorder_lots_plan
+from echelon.baselines.serial import shang_song_plan
 from echelon.envs.arguments import argument_defects
 from echelon.envs.defects import Path, dotted
 from echelon.envs.errors import MethodError, nearest
 from echelon.envs.problem import Problem
 
-BASELINES: dict[str, Callable[..., Plan]] = {
-    "optimal": optimal,
-    **QUICK,
-    **THOROUGH,
+TUNED: Mapping[str, Callable[..., Plan]] = {
     "base_stock": base_stock,
     "echelon_base_stock": echelon_base_stock,
     "capped_base_stock": capped_base_stock,
     "min_max": min_max,
+}
+"""Rules for any network, tuned by simulation."""
+
+HEURISTICS: Mapping[str, Callable[..., Plan]] = {
+    "eoq": eoq_plan,
+    "myopic_base_stock": myopic_base_stock_plan,
+    "power_approximation": power_approximation_plan,
+    "optimal_reorder_lots": optimal_reorder_lots_plan,
+    "service_min_max": service_min_max,
+    "constant_order": constant_order,
+    "myopic_lost_sales": myopic_lost_sales,
+    "vector_base_stock": vector_base_stock,
+    "projected_inventory_level": projected_inventory_level,
+    "single_index": single_index,
+    "dual_index": dual_index,
+    "capped_dual_index": capped_dual_index,
+    "tailored_base_surge": tailored_base_surge,
+    "perishable_base_stock": perishable_base_stock,
+    "ewa": ewa,
+    "bsp_low_ew": bsp_low_ew,
+    "shang_song": shang_song_plan,
+    "one_for_one": one_for_one_plan,
+    "metric": metric_plan,
+    "two_moment": two_moment_plan,
+    "eppen_schrage": eppen_schrage_plan,
+    "federgruen_zipkin": federgruen_zipkin_plan,
+}
+"""Rules for one kind of problem, with parameters by formula or exact evaluation."""
+
+BASELINES: dict[str, Callable[..., Plan]] = {
+    **TUNED,
+    "optimal": optimal,
+    **FINITE,
+    **LONG_RUN,
+    **DYNAMIC_PROGRAMMES,
+    **HEURISTICS,
 }
 """The function of each baseline: a problem and options in, a `Plan` out."""
 

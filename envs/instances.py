@@ -38,21 +38,24 @@ class Instance:
     """Other figures that the source prints, in its own convention."""
 
 
-def _zipkin() -> Iterator[tuple[str, Instance]]:
+Named = tuple[str, Instance]
+
+
+def _zipkin() -> Iterator[Named]:
     for demand, optima in LOST_SALES_OPTIMA.items():
         for lead_time, ratio in optima:
             values = {"lead_time": lead_time, "stockout_cost": float(ratio), "demand": demand}
             yield f"zipkin2008/{demand}-L{lead_time}-p{ratio:g}", Instance("echelon/LostSales-v0", values, ZIPKIN)
 
 
-def _gijsbrechts() -> Iterator[tuple[str, Instance]]:
+def _gijsbrechts() -> Iterator[Named]:
     for lead_time, premium in DUAL_SOURCING_OPTIMA:
         values = {"regular_lead_time": lead_time, "expedited_cost": 100.0 + premium}
         name = f"gijsbrechts2022/lr{lead_time}-ce{100 + premium}"
         yield name, Instance("echelon/DualSourcing-v0", values, GIJSBRECHTS)
 
 
-def _de_moor() -> Iterator[tuple[str, Instance]]:
+def _de_moor() -> Iterator[Named]:
     for issuing, optima in PERISHABLE_OPTIMA.items():
         for shelf_life, lead_time, waste in optima:
             values = {
@@ -65,7 +68,7 @@ def _de_moor() -> Iterator[tuple[str, Instance]]:
             yield name, Instance("echelon/Perishable-v0", values, DE_MOOR)
 
 
-def _zheng_federgruen() -> Iterator[tuple[str, Instance]]:
+def _zheng_federgruen() -> Iterator[Named]:
     for mean, cost in MIN_MAX_OPTIMA.items():
         reference = Reference(cost, "optimal", "the algorithm of the paper; 24 of its Poisson instances")
         values = {"demand_mean": float(mean)}
@@ -73,11 +76,98 @@ def _zheng_federgruen() -> Iterator[tuple[str, Instance]]:
         yield name, Instance("echelon/SingleLocation-v0", values, ZHENG_FEDERGRUEN, reference)
 
 
-MIN_MAX_OPTIMA: dict[int, float] = {}
+MIN_MAX_OPTIMA = {
+    10: 35.021555, 15: 42.697819, 20: 49.173036, 21: 50.406020, 22: 51.632301, 23: 52.756736,
+    24: 53.517865, 25: 54.262167, 30: 57.818926, 35: 61.215479, 40: 64.511847, 45: 67.776044,
+    50: 70.975212, 51: 71.610921, 52: 72.246106, 55: 74.148687, 59: 76.679068, 60: 77.305929,
+    61: 77.928735, 63: 78.286828, 64: 78.402321, 65: 78.518233, 70: 79.037484, 75: 79.553847,
+}  # fmt: skip
 """Average cost per period by mean demand: Poisson demand, K = 64, h = 1, p = 9, no lead time."""
 
 
-def _kaynov() -> Iterator[tuple[str, Instance]]:
+def _serial(paper: str, citation: str, rows: Mapping[str, tuple[dict[str, Any], float, float]]) -> Iterator[Named]:
+    for row, (values, cost, published) in rows.items():
+        reference = Reference(cost, "optimal", "the recursion of Clark and Scarf (1960)")
+        figures = {"cost, with the holding on units in transit": published}
+        yield f"{paper}/{row}", Instance("echelon/Serial-v0", values, citation, reference, figures)
+
+
+def _normal(mean: float, sd: float) -> dict[str, Any]:
+    return {"law": "normal", "mean": mean, "sd": sd}
+
+
+SNYDER_SHEN = "L. V. Snyder and Z.-J. M. Shen, Fundamentals of Supply Chain Theory, 2nd edition, Wiley 2019, chapter 6"
+SNYDER_SHEN_ROWS: dict[str, tuple[dict[str, Any], float, float]] = {
+    "example-6.1": (
+        {
+            "lead_time": [2, 1, 0],
+            "holding_cost": [2.0, 4.0, 7.0],
+            "stockout_cost": 37.12,
+            "demand": _normal(5.0, 1.0),
+        },
+        27.66018,
+        47.65,
+    ),
+    "problem-6.1": (
+        {"lead_time": [1, 0], "holding_cost": [1.0, 2.0], "stockout_cost": 15.0, "demand": _normal(100.0, 15.0)},
+        66.25069,
+        166.25,
+    ),
+    "problem-6.2a": (
+        {
+            "lead_time": [1, 1, 1, 1, 0],
+            "holding_cost": [1.0, 2.0, 3.0, 5.0, 7.0],
+            "stockout_cost": 24.0,
+            "demand": _normal(32.0, 8 * 0.5**0.5),
+        },
+        291.60984,
+        451.61,
+    ),
+    "problem-6.2b": (
+        {
+            "lead_time": [1, 1, 1, 1, 0],
+            "holding_cost": [1.0, 2.0, 3.0, 5.0, 7.0],
+            "stockout_cost": 24.0,
+            "demand": {"law": "poisson", "mean": 32.0},
+        },
+        293.69156,
+        453.69,
+    ),
+    "problem-6.16": (
+        {"lead_time": [3, 7], "holding_cost": [2.0, 7.0], "stockout_cost": 24.0, "demand": _normal(20.0, 4.0)},
+        398.18461,
+        438.18,
+    ),
+}
+"""Parameters, upstream first, optimal cost, and the published cost, which counts `mean * h` for every period that
+units are in transit to the last stage.
+
+The book's time is continuous. Here a period is one unit of time (half a unit in problem 6.2), and the last lead time
+is one period shorter, because it covers one period more under periodic review; the costs per unit of time are
+charged per period.
+"""
+
+SHANG_SONG = (
+    "K. H. Shang and J.-S. Song, Newsvendor bounds and heuristic for optimal policies in serial supply chains, "
+    "Management Science 49(5), 2003"
+)
+
+
+def _shang_song_row(local: list[float], stockout_cost: float) -> dict[str, Any]:
+    demand = {"law": "poisson", "mean": 4.0}
+    return {"lead_time": [1, 1, 1, 0], "holding_cost": local, "stockout_cost": stockout_cost, "demand": demand}
+
+
+SHANG_SONG_ROWS: dict[str, tuple[dict[str, Any], float, float]] = {
+    "table1-row1": (_shang_song_row([0.25, 0.5, 0.75, 1.0], 9.0), 9.68790, 12.688),
+    "table1-row9": (_shang_song_row([0.25, 2.75, 5.25, 5.5], 9.0), 32.00760, 53.008),
+    "table1-row17": (_shang_song_row([0.25, 0.5, 0.75, 1.0], 99.0), 13.20554, 16.206),
+    "table1-row25": (_shang_song_row([0.25, 2.75, 5.25, 5.5], 99.0), 53.56364, 74.564),
+}
+"""As in `SNYDER_SHEN_ROWS`: Poisson demand of rate 16 and lead times of 1/4; here a period is a quarter."""
+
+
+def _kaynov() -> Iterator[Named]:
     for number, (rule, warehouse, retailers, demand, min_shortage, proportional, ppo) in KAYNOV_ROWS.items():
         values = {
             "stockout_rule": rule,
@@ -131,11 +221,22 @@ def _rounded_normal(mean: float, sd: float) -> tuple[list[float], list[float]]:
     return values[kept].tolist(), (chances[kept] / chances[kept].sum()).tolist()
 
 
-def _sterman() -> Iterator[tuple[str, Instance]]:
-    yield "sterman1989/beer-game", Instance("echelon/BeerGame-v0", {}, STERMAN)
+def _sterman() -> Iterator[Named]:
+    source = "the linear programme of the known demand, carried out by the simulator"
+    reference = Reference(2.48, "optimal", source)
+    yield "sterman1989/beer-game", Instance("echelon/BeerGame-v0", {}, STERMAN, reference)
 
 
 INSTANCES: dict[str, Instance] = dict(
-    [*_zipkin(), *_gijsbrechts(), *_de_moor(), *_zheng_federgruen(), *_kaynov(), *_sterman()]
+    [
+        *_zheng_federgruen(),
+        *_zipkin(),
+        *_gijsbrechts(),
+        *_de_moor(),
+        *_serial("snyder_shen2019", SNYDER_SHEN, SNYDER_SHEN_ROWS),
+        *_serial("shang_song2003", SHANG_SONG, SHANG_SONG_ROWS),
+        *_kaynov(),
+        *_sterman(),
+    ]
 )
 """Every published instance by its name."""

@@ -117,12 +117,20 @@ def evaluate(
     record = evaluate_policy(
         problem, policy, parameters=_mapping(overrides), options=_mapping(option), replications=replications, seed=seed
     )
-    if as_json:
-        print(json.dumps(record))
-        return
-    for key, value in record.items():
-        if value is not None:
-            print(f"{key:15} {value:.6g}" if isinstance(value, float) else f"{key:15} {value}")
+    _print_record(record, as_json)
+
+
+@app.command()
+def bound(
+    problem: Annotated[str, typer.Argument(help="A problem or instance, such as echelon/OneWarehouse-v0")],
+    overrides: Overrides = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampled scenarios")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+) -> None:
+    """Compute a cost that no policy can beat on one problem, and how it was proven."""
+    from echelon.experiments.single import bound_problem
+
+    _print_record(bound_problem(problem, parameters=_mapping(overrides), seed=seed), as_json)
 
 
 @importing.command()
@@ -165,6 +173,16 @@ def history(
         method=_choice("method", method, ("empirical", "bootstrap")),
     )
     _write_network(network, out)
+
+
+def _print_record(record: dict[str, Any], as_json: bool) -> None:
+    """One line of JSON, or a line a key."""
+    if as_json:
+        print(json.dumps(record))
+        return
+    for key, value in record.items():
+        if value is not None:
+            print(f"{key:15} {value:.6g}" if isinstance(value, float) else f"{key:15} {value}")
 
 
 def _choice(name: str, value: str, allowed: tuple[str, ...]) -> Any:

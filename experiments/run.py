@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from echelon.baselines import BASELINES, make_plan, reference_of
+from echelon.envs.arguments import plain
 from echelon.envs.arrays import network_arrays
 from echelon.envs.batched import gather_sum
 from echelon.envs.errors import ConfigError
@@ -241,7 +242,7 @@ def summary_row(competitor: Competitor, outcome: Outcome, reference: Reference |
     return {
         "policy": competitor.name,
         "kind": competitor.kind,
-        "parameters": json.dumps(dict(competitor.parameters)),
+        "parameters": json.dumps(dict(competitor.parameters), default=plain),
         "model_cost": competitor.model_cost,
         "mean": cost.mean,
         "half_width": cost.half_width,

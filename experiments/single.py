@@ -1,4 +1,4 @@
-"""Evaluating one policy on one problem, for the command line."""
+"""One policy on one problem, and the bound of a problem, for the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from echelon.baselines import BASELINES, reference_of
+from echelon.baselines import BASELINES, lower_bound, reference_of
 from echelon.envs.catalogue import make_problem
 from echelon.envs.errors import ConfigError, nearest
 from echelon.envs.problem import Problem
@@ -36,6 +36,19 @@ def evaluate_policy(
     row = summary_row(competitor, outcome, reference_of(problem), confidence)
     measured = {key: row[key] for key in KEYS}
     return {"problem": problem_id, "policy": policy, "parameters": json.loads(row["parameters"]), **measured}
+
+
+def bound_problem(problem_id: str, *, parameters: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The record that `echelon bound` prints: the value, its interval, the end that is proven, kind and citation."""
+    bound = lower_bound(make_problem(problem_id, **parameters), seed=seed)
+    return {
+        "problem": problem_id,
+        "lower_bound": bound.proven,
+        "value": bound.value,
+        "half_width": bound.half_width,
+        "kind": bound.kind,
+        "citation": bound.citation,
+    }
 
 
 def _competitor(policy: str, problem: Problem, options: Mapping[str, Any], seed: int) -> Competitor:

@@ -7,6 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from echelon.baselines import make_plan
 from echelon.envs.catalogue import PROBLEMS, make_problem
 from echelon.envs.errors import ConfigError
 from echelon.envs.gym_env import make_env
@@ -31,7 +32,10 @@ def test_the_whole_of_every_published_bed_is_there() -> None:
     counts = {bed: sum(name.startswith(f"{bed}/") for name in INSTANCES) for bed in beds}
     assert counts["gijsbrechts2022"] == 8
     assert counts["de_moor2022"] == 32
-    assert {f"zipkin2008/poisson-L{lead}-p{p}" for lead in range(1, 7) for p in (4, 9, 19, 39)} <= INSTANCES.keys()
+    assert counts["zheng_federgruen1991"] == 24
+    for demand in ("poisson", "geometric"):
+        bed = {f"zipkin2008/{demand}-L{lead}-p{p}" for lead in range(1, 7) for p in (4, 9, 19, 39)}
+        assert bed <= INSTANCES.keys()
 
 
 def test_the_horizon_of_an_instance_may_change_and_nothing_else_without_losing_the_reference() -> None:
@@ -42,7 +46,7 @@ def test_the_horizon_of_an_instance_may_change_and_nothing_else_without_losing_t
 
 
 def test_an_unknown_instance_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(ConfigError, match="did you mean 'zipkin2008/poisson-L4-p4'"):
+    with pytest.raises(ConfigError, match="did you mean 'zipkin2008/poisson-L4-p"):
         make_problem("zipkin2008/poisson-L4-p5")
     with pytest.raises(ConfigError, match="lead_times: unknown key; did you mean 'lead_time'"):
         make_problem("zipkin2008/poisson-L4-p4", lead_times=3)
@@ -70,3 +74,19 @@ def test_the_list_as_json_holds_every_problem_and_instance_with_its_reference() 
 def test_the_list_as_text_ends_with_the_instances() -> None:
     lines = CliRunner().invoke(app, ["problems"]).output.splitlines()
     assert [line.split()[0] for line in lines[-len(INSTANCES) :]] == list(INSTANCES)
+
+
+def is_quick(name: str) -> bool:
+    """Whether the optimum takes a second or less to compute."""
+    parameters = INSTANCES[name].parameters
+    many_states = name.startswith("de_moor2022/") and parameters["shelf_life"] + parameters["lead_time"] > 5
+    return name not in WITHOUT_REFERENCE and not many_states and parameters.get("lead_time", 0) not in (5, 6)
+
+
+@pytest.mark.parametrize("name", [*filter(is_quick, INSTANCES)])
+def test_the_reference_of_an_instance_is_what_an_exact_method_computes(name: str) -> None:
+    problem = make_problem(name)
+    assert problem.reference is not None
+    plan = make_plan("optimal", problem)
+    assert plan.optimal
+    assert plan.model_cost == pytest.approx(problem.reference.value, abs=1.1e-5)
