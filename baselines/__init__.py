@@ -23,6 +23,8 @@ from echelon.baselines.eoq import eoq_plan as eoq_plan
 from echelon.baselines.finite_horizon import finite_horizon_plan as finite_horizon_plan
 from echelon.baselines.information_relaxation import information_relaxation as information_relaxation
 from echelon.baselines.lost_sales import lost_sales_optimal as lost_sales_optimal
+from echelon.baselines.lost_sales_levels import best_base_stock as best_base_stock
+from echelon.baselines.lost_sales_levels import best_capped_base_stock as best_capped_base_stock
 from echelon.baselines.lost_sales_levels import constant_order as constant_order
 from echelon.baselines.lost_sales_policies import myopic_lost_sales as myopic_lost_sales
 from echelon.baselines.lost_sales_policies import projected_inventory_level as projected_inventory_level

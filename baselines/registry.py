@@ -15,7 +15,7 @@ from echelon.baselines.dual_sourcing_policies import (
     tailored_base_surge,
 )
 from echelon.baselines.eoq import eoq_plan
-from echelon.baselines.lost_sales_levels import constant_order
+from echelon.baselines.lost_sales_levels import best_base_stock, best_capped_base_stock, constant_order
 from echelon.baselines.lost_sales_policies import myopic_lost_sales, projected_inventory_level, vector_base_stock
 from echelon.baselines.min_max_service import service_min_max
 from echelon.baselines.myopic import myopic_base_stock_plan
@@ -46,6 +46,8 @@ HEURISTICS: Mapping[str, Callable[..., Plan]] = {
     "power_approximation": power_approximation_plan,
     "optimal_reorder_lots": optimal_reorder_lots_plan,
     "service_min_max": service_min_max,
+    "best_base_stock": best_base_stock,
+    "best_capped_base_stock": best_capped_base_stock,
     "constant_order": constant_order,
     "myopic_lost_sales": myopic_lost_sales,
     "vector_base_stock": vector_base_stock,

@@ -135,6 +135,7 @@ GROUPS: list[tuple[tuple[str, ...], set[str]]] = [
     (("power_approximation", "eoq"), {"echelon/SingleLocation-v0"}),
     (("lost_sales_optimal", "constant_order", "myopic_lost_sales"), {"echelon/LostSales-v0"}),
     (("vector_base_stock", "projected_inventory_level"), {"echelon/LostSales-v0"}),
+    (("best_base_stock", "best_capped_base_stock"), {"echelon/LostSales-v0"}),
     (("dual_sourcing_optimal", "single_index", "dual_index"), {"echelon/DualSourcing-v0"}),
     (("capped_dual_index", "tailored_base_surge"), {"echelon/DualSourcing-v0"}),
     (("perishable_optimal", "perishable_base_stock", "ewa", "bsp_low_ew"), {"echelon/Perishable-v0"}),
