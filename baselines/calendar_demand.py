@@ -9,15 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from echelon.baselines.lead_time_demand import (
-    Floats,
-    LatticeTotal,
-    LeadTimeDemand,
-    NormalTotal,
-    hat_weights,
-    lead_time_demand,
-    sum_of_two,
-)
+from echelon.baselines.lattice import common_step, on_lattice, sum_of_two
+from echelon.baselines.lead_time_demand import lead_time_demand
+from echelon.baselines.total_demand import Floats, LatticeTotal, LeadTimeDemand, NormalTotal
 from echelon.envs.demand import Deterministic, Empirical, Law
 from echelon.envs.errors import MethodError
 
@@ -92,7 +86,7 @@ def _total(counts: frozenset[tuple[Law, int]]) -> LeadTimeDemand:
         return random[0]
     if all(isinstance(part, NormalTotal) for part in random):
         return NormalTotal(certain + sum(part.mean for part in random), sum(part.sd**2 for part in random) ** 0.5)
-    step = _common_step(random) or _fine_step(random)
+    step = common_step(random) or _fine_step(random)
     total = LatticeTotal(certain, step, np.ones(1))
     for part in (_on_grid(law, periods, step) for law, periods in counts if _repeated(law, periods).sd > 0):
         total = sum_of_two(total, part, direct=DIRECT)
@@ -104,11 +98,6 @@ def _repeated(law: Law, periods: int) -> LeadTimeDemand:
     return lead_time_demand(law, periods)
 
 
-def _common_step(parts: Sequence[LeadTimeDemand]) -> float | None:
-    steps = {part.step if isinstance(part, LatticeTotal) else None for part in parts}
-    return steps.pop() if len(steps) == 1 else None
-
-
 def _fine_step(parts: Sequence[LeadTimeDemand]) -> float:
     """A power of 2, so that different sums need the same law on the same grid."""
     return float(2.0 ** np.floor(np.log2(sum(part.sd**2 for part in parts) ** 0.5 / POINTS)))
@@ -116,8 +105,4 @@ def _fine_step(parts: Sequence[LeadTimeDemand]) -> float:
 
 @lru_cache(maxsize=1024)
 def _on_grid(law: Law, periods: int, step: float) -> LatticeTotal:
-    part = _repeated(law, periods)
-    if isinstance(part, LatticeTotal) and part.step == step:
-        return part
-    origin = part.bounds[0]
-    return LatticeTotal(origin, step, hat_weights(part, origin=origin, step=step))
+    return on_lattice(_repeated(law, periods), step)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import integrate
 
-from echelon.baselines.lead_time_demand import NEGLIGIBLE, Floats
+from echelon.baselines.total_demand import NEGLIGIBLE, Floats
 from echelon.envs.errors import MethodError
 
 GRID = (1e-12, 1e-6, 1e-3, 0.05, 0.25, 0.5, 0.75, 0.95, 1 - 1e-3, 1 - 1e-6, 1 - 1e-12)

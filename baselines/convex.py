@@ -14,7 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from echelon.baselines.lead_time_demand import LatticeTotal, LeadTimeDemand, convolve, hat_weights
+from echelon.baselines.lattice import convolve
+from echelon.baselines.total_demand import LatticeTotal
 
 Floats = NDArray[np.float64]
 
@@ -85,15 +86,3 @@ def shared(functions: Sequence[Convex]) -> Convex:
     between = np.sort(np.concatenate([f.slopes[first + 1 : -1] for first, f in starts]))
     slopes = np.concatenate([[low], between[between < high], [high]])
     return Convex(origin, value, low, np.diff(slopes), functions[0].step)
-
-
-def on_lattice(demand: LeadTimeDemand, step: float) -> LatticeTotal:
-    """The demand on a lattice of the given step: its own, or one that keeps its mean (`hat_weights`).
-
-    The latter shares each value between the two points beside it, so that the expectation of a convex
-    function never falls.
-    """
-    if isinstance(demand, LatticeTotal) and (demand.step == step or len(demand.pmf) == 1):
-        return LatticeTotal(demand.origin, step, demand.pmf)
-    lowest = demand.bounds[0]
-    return LatticeTotal(lowest, step, hat_weights(demand, origin=lowest, step=step))

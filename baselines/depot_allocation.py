@@ -21,8 +21,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from echelon.baselines.lead_time_demand import LeadTimeDemand
-from echelon.baselines.serial_system import require_choice
+from echelon.baselines.requirements import require_choice
+from echelon.baselines.total_demand import LeadTimeDemand
 from echelon.envs.batched import sum_columns
 from echelon.envs.state import State
 

@@ -21,10 +21,12 @@ from scipy.special import ndtri
 
 from echelon.baselines.depot_allocation import Allocation, DepotPolicy, allocation_path
 from echelon.baselines.distribution_bound import relaxed_costs, settled
-from echelon.baselines.lead_time_demand import NormalTotal, lead_time_demand
-from echelon.baselines.one_warehouse import OneWarehouse, flow_cost, require_one_warehouse
+from echelon.baselines.flow_cost import flow_cost
+from echelon.baselines.lead_time_demand import lead_time_demand
+from echelon.baselines.one_warehouse import OneWarehouse, require_one_warehouse
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import require_at_least_zero, require_positive
+from echelon.baselines.total_demand import NormalTotal
 from echelon.envs.errors import MethodError
 from echelon.envs.problem import Problem
 

@@ -23,11 +23,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from echelon.baselines.convex import Convex, kink, on_lattice, shared
-from echelon.baselines.lead_time_demand import LatticeTotal, lead_time_demand
-from echelon.baselines.one_warehouse import flow_cost, require_steady_demand
+from echelon.baselines.convex import Convex, kink, shared
+from echelon.baselines.flow_cost import flow_cost
+from echelon.baselines.lattice import common_step, on_lattice
+from echelon.baselines.lead_time_demand import lead_time_demand
 from echelon.baselines.plan import Bound
-from echelon.baselines.requirements import require, require_average_backorder_cost
+from echelon.baselines.requirements import require, require_average_backorder_cost, require_steady_demand
 from echelon.envs.network import OUTSIDE, Network, topological_order
 from echelon.envs.problem import Problem
 
@@ -49,7 +50,7 @@ def clark_scarf_relaxation(problem: Problem) -> Bound:
     than `TOLERANCE` of it. Raises `MethodError` where the relaxation does not hold.
     """
     require_average_backorder_cost(problem, "clark_scarf_relaxation")
-    require_steady_demand(problem.network, "clark_scarf_relaxation")
+    require_steady_demand(problem, "clark_scarf_relaxation")
     require_tree(problem.network, "clark_scarf_relaxation")
     roots = [link.target for link in problem.network.links if link.source == OUTSIDE]
 
@@ -102,10 +103,8 @@ def settled(network: Network, solve: Callable[[float], float]) -> tuple[float, f
         lead_time_demand(law, durations[node.name]) for node, law in zip(network.outlets, network.laws, strict=True)
     ]
     varying = [total for total in totals if total.sd > 0]
-    own = {total.step if isinstance(total, LatticeTotal) else 0.0 for total in varying} or {1.0}
-    if len(own) == 1 and min(own) > 0:
-        step = min(own)
-        return step, solve(step)
+    if own := common_step(varying) if varying else 1.0:
+        return own, solve(own)
     step = max(COARSEST * min(total.sd for total in varying), sum(total.sd for total in varying) / MOST_CELLS)
     value = solve(step)
     for _ in range(MOST_HALVINGS):

@@ -24,7 +24,9 @@ from scipy.linalg import solve_banded
 
 from echelon.baselines import _dual_sourcing
 from echelon.baselines.dual_sourcing_system import DualSourcing
-from echelon.baselines.lead_time_demand import LatticeTotal, convolve
+from echelon.baselines.lattice import convolve
+from echelon.baselines.stock_cost import StockCost
+from echelon.baselines.total_demand import LatticeTotal
 from echelon.envs.errors import MethodError
 
 Floats = NDArray[np.float64]
@@ -63,7 +65,7 @@ def priced(system: DualSourcing, overshoot: Overshoot, expedite_up_to: int | Non
     highest = overshoot.lowest + len(overshoot.pmf) - 1
     needed = LatticeTotal(float(-highest), 1.0, convolve(system.cover.pmf, overshoot.pmf[::-1]))
     level = int(needed.quantile(system.critical_ratio)) if expedite_up_to is None else expedite_up_to
-    stock = system.holding_cost * needed.excess(level) + system.stockout_cost * needed.shortage(level)
+    stock = StockCost(needed, system.holding_cost, system.stockout_cost)(level)
     purchases = system.expedited_cost * system.mean_demand - system.premium * overshoot.regular
     return Priced(level, float(purchases + stock))
 

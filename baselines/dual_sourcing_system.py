@@ -21,7 +21,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from echelon.baselines.lead_time_demand import LatticeTotal, convolve, lead_time_demand
+from echelon.baselines.lattice import convolve
+from echelon.baselines.lead_time_demand import whole_demand
 from echelon.baselines.requirements import (
     require,
     require_at_least_zero,
@@ -30,6 +31,8 @@ from echelon.baselines.requirements import (
     require_positive,
     require_single_location,
 )
+from echelon.baselines.stock_cost import StockCost
+from echelon.baselines.total_demand import LatticeTotal
 from echelon.envs.demand import Law
 from echelon.envs.errors import MethodError
 from echelon.envs.problem import Problem
@@ -94,11 +97,7 @@ class DualSourcing:
     @cached_property
     def pmf(self) -> Floats:
         """[D] the probability of a demand of d units in a period."""
-        total = lead_time_demand(self.demand, 1)
-        assert isinstance(total, LatticeTotal)
-        pmf = np.zeros(int(total.bounds[1]) + 1)
-        pmf[int(total.origin) :: int(total.step)] = total.pmf
-        return np.asarray(pmf / pmf.sum())
+        return whole_demand(self.demand)
 
     @cached_property
     def mean_demand(self) -> float:
@@ -119,8 +118,7 @@ class DualSourcing:
 
     def period_cost(self, position: ArrayLike) -> Floats:
         """E[h (z - D')+ + b (D' - z)+] of expedited positions z after ordering, any shape."""
-        held, short = self.cover.excess(position), self.cover.shortage(position)
-        return np.asarray(self.holding_cost * held + self.stockout_cost * short)
+        return StockCost(self.cover, self.holding_cost, self.stockout_cost)(position)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from echelon.baselines.flow_cost import flow_cost
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import (
     require,
@@ -225,8 +226,7 @@ def _cycle_cost(problem: Problem, lot: float, reorder: float) -> float:
     lowest = start + demand * (floor((reorder - start) / demand) + 1)
     left = lowest - demand * (lead_time + 1) + demand * np.arange(periods)
     ends = node.holding_cost * np.maximum(left, 0) + node.stockout_cost * np.maximum(-left, 0)
-    per_unit = link.unit_cost + link.transit_holding_cost * lead_time
-    return float(link.fixed_cost / periods + ends.mean() + per_unit * demand)
+    return float(link.fixed_cost / periods + ends.mean() + flow_cost(problem.network))
 
 
 def _added_costs(breakpoints: Sequence[float], unit_costs: Sequence[float], kind: DiscountKind) -> list[float]:

@@ -26,6 +26,7 @@ from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import require, require_at_least_zero, require_classic, require_single_location
 from echelon.baselines.scarf_recursion import FiniteHorizonPolicy as FiniteHorizonPolicy
 from echelon.baselines.scarf_recursion import Stage, solve
+from echelon.baselines.stock_cost import StockCost
 from echelon.envs.demand import Law
 from echelon.envs.errors import MethodError
 from echelon.envs.problem import Problem
@@ -78,7 +79,7 @@ def finite_horizon(
     stages = []
     for (holding, stockout, purchase, fixed), law in zip(by_period, _laws(demand, periods), strict=True):
         total = total_demand([law])
-        stages.append(Stage(holding, stockout, purchase, fixed, total, *probabilities(total)))
+        stages.append(Stage(StockCost(total, holding, stockout), purchase, fixed, *probabilities(total)))
     terminal = terminal_holding_cost, terminal_stockout_cost
     return solve(stages, discount_factor, terminal, int(initial_inventory_level))
 
@@ -136,8 +137,8 @@ def _plan_stages(problem: Problem, laws: list[Law]) -> list[Stage]:
         weight = discount**lead_time if len(reach) > lead_time else 0.0
         in_transit = sum(discount**later for later in range(min(lead_time, problem.periods - t)))
         price = link.unit_cost + link.transit_holding_cost * in_transit
-        costs = node.holding_cost * weight, node.stockout_cost * weight, price, link.fixed_cost
-        stages.append(Stage(*costs, total_demand(reach), *probabilities(total_demand([law]))))
+        stock = StockCost(total_demand(reach), node.holding_cost * weight, node.stockout_cost * weight)
+        stages.append(Stage(stock, price, link.fixed_cost, *probabilities(total_demand([law]))))
     return stages
 
 
@@ -149,6 +150,6 @@ def _given_cost(problem: Problem, laws: list[Law]) -> float:
         stock = node.initial_on_hand + (t + 1) * link.initial_in_transit
         total = total_demand(laws[: t + 1])
         later = link.transit_holding_cost * (lead_time - 1 - t) * link.initial_in_transit
-        charged = node.holding_cost * total.excess(stock) + node.stockout_cost * total.shortage(stock)
+        charged = StockCost(total, node.holding_cost, node.stockout_cost)(stock)
         cost += problem.discount**t * float(charged + later)
     return cost

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from echelon.baselines.calendar_demand import laws_by_period, probabilities, total_demand
-from echelon.baselines.lead_time_demand import LeadTimeDemand, lead_time_demand
+from echelon.baselines.lead_time_demand import lead_time_demand
 from echelon.baselines.per_period import Floats, OrderUpToByPeriod
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import (
@@ -25,6 +25,8 @@ from echelon.baselines.requirements import (
     require_positive,
     require_single_location,
 )
+from echelon.baselines.stock_cost import StockCost
+from echelon.baselines.total_demand import LeadTimeDemand
 from echelon.envs.demand import Law
 from echelon.envs.errors import MethodError
 from echelon.envs.problem import Problem
@@ -82,7 +84,7 @@ def myopic_base_stock(
     best = total.quantile(ratio) if level is None else level
     if not np.isfinite(best):
         raise MethodError(f"level must be finite, got {best:g}")
-    charged = float(holding_cost * total.excess(best) + stockout_cost * total.shortage(best))
+    charged = float(StockCost(total, holding_cost, stockout_cost)(best))
     return MyopicResult(best, dearer * best + discount_factor * purchase_cost_next_period * total.mean + charged, ratio)
 
 
@@ -163,7 +165,7 @@ def _expected_cost(
     lead_time, periods = int(link.mean_lead_time), problem.periods
 
     def charged(total: LeadTimeDemand, stock: Floats) -> Floats:
-        return node.holding_cost * total.excess(stock) + node.stockout_cost * total.shortage(stock)
+        return StockCost(total, node.holding_cost, node.stockout_cost)(stock)
 
     mean, ends = np.zeros(periods), np.zeros(periods + lead_time)
     for t, (values, chances) in enumerate(positions):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from math import isfinite
 
 from echelon.baselines.continuous_demand import Continuous, continuous_demand
-from echelon.baselines.lead_time_demand import LeadTimeDemand, lead_time_demand
+from echelon.baselines.flow_cost import flow_cost
+from echelon.baselines.lead_time_demand import lead_time_demand
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import (
     require_at_least_zero,
@@ -19,6 +20,8 @@ from echelon.baselines.requirements import (
     require_positive,
     require_single_location,
 )
+from echelon.baselines.stock_cost import StockCost
+from echelon.baselines.total_demand import LeadTimeDemand
 from echelon.envs.demand import Law
 from echelon.envs.errors import MethodError
 from echelon.envs.policy import order_up_to
@@ -76,7 +79,7 @@ def newsvendor(
     best = total.quantile(ratio) if level is None else level
     if not isfinite(best):
         raise MethodError(f"level must be finite, got {best:g}")
-    return NewsvendorResult(best, _cost(total, best, holding_cost, stockout_cost), ratio)
+    return NewsvendorResult(best, float(StockCost(total, holding_cost, stockout_cost)(best)), ratio)
 
 
 def newsvendor_profit(
@@ -112,13 +115,16 @@ def newsvendor_plan(problem: Problem) -> Plan:
     node, link, law = problem.network.nodes[0], problem.network.links[0], problem.network.laws[0]
     require_single_location(problem, "newsvendor")
     require_average_backorder_cost(problem, "newsvendor")
-    periods = link.mean_lead_time
-    best = newsvendor(demand=law, holding_cost=node.holding_cost, stockout_cost=node.stockout_cost, lead_time=periods)
-    per_unit = link.unit_cost + link.transit_holding_cost * periods
+    best = newsvendor(
+        demand=law,
+        holding_cost=node.holding_cost,
+        stockout_cost=node.stockout_cost,
+        lead_time=link.mean_lead_time,
+    )
     return Plan(
         order_up_to(problem.network, [best.level]),
         {"levels": [best.level]},
-        model_cost=best.cost + per_unit * law.mean_demand,
+        model_cost=best.cost + flow_cost(problem.network),
         optimal=True,
         citation="F. Y. Edgeworth 1888; K. J. Arrow, T. Harris and J. Marschak, Econometrica 19(3), 1951",
     )
@@ -132,7 +138,3 @@ def _total(demand: Law | Continuous, periods: float) -> LeadTimeDemand:
             f"lead_time must be 0 for a distribution of scipy.stats, whose sums are not known, got {periods - 1:g}"
         )
     return continuous_demand(demand)
-
-
-def _cost(total: LeadTimeDemand, level: float, holding_cost: float, stockout_cost: float) -> float:
-    return float(holding_cost * total.excess(level) + stockout_cost * total.shortage(level))

@@ -27,7 +27,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from echelon.baselines.lead_time_demand import convolve, lead_time_demand
+from echelon.baselines.lattice import convolve
+from echelon.baselines.lead_time_demand import lead_time_demand
 from echelon.baselines.plan import Bound
 from echelon.baselines.requirements import require
 from echelon.baselines.total_demand import LatticeTotal, LeadTimeDemand

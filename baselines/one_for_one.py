@@ -40,10 +40,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from echelon.baselines.lead_time_demand import LatticeTotal
 from echelon.baselines.outstanding_orders import Method, OneForOneSystem, Retailer, outstanding_orders
-from echelon.baselines.requirements import require_at_least_zero, require_positive
-from echelon.baselines.serial_system import require_choice
+from echelon.baselines.requirements import require_at_least_zero, require_choice, require_positive
+from echelon.baselines.stock_cost import StockCost
+from echelon.baselines.total_demand import LatticeTotal
 from echelon.envs.errors import MethodError
 
 ServiceRule = Literal["simultaneous", "same_target"]
@@ -232,7 +232,7 @@ def _fill_rate(law: LatticeTotal, level: int) -> float:
 
 
 def _cost(retailer: Retailer, law: LatticeTotal, level: int) -> float:
-    return float(retailer.holding_cost * law.excess(level) + retailer.stockout_cost * law.shortage(level))
+    return float(StockCost(law, retailer.holding_cost, retailer.stockout_cost)(level))
 
 
 def _system(

@@ -17,8 +17,9 @@ measured error stands in `docs/theory/distribution.md`.
 
 from __future__ import annotations
 
+from echelon.baselines.flow_cost import flow_cost
 from echelon.baselines.one_for_one import one_for_one
-from echelon.baselines.one_warehouse import flow_cost, require_one_warehouse
+from echelon.baselines.one_warehouse import require_one_warehouse
 from echelon.baselines.outstanding_orders import Method
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import require

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from echelon.baselines.requirements import require, require_average_backorder_cost
+from echelon.baselines.requirements import require, require_average_backorder_cost, require_steady_demand
 from echelon.envs.demand import Law
-from echelon.envs.network import OUTSIDE, Link, Network, Node
+from echelon.envs.network import OUTSIDE, Link, Node
 from echelon.envs.problem import Problem
 
 
@@ -40,7 +40,7 @@ def require_one_warehouse(problem: Problem, method: str) -> OneWarehouse:
     level is best is 0: that of a shortage, or of holding at a retailer.
     """
     require_average_backorder_cost(problem, method)
-    require_steady_demand(problem.network, method)
+    require_steady_demand(problem, method)
     network = problem.network
     supplies = [link for link in network.links if link.source == OUTSIDE]
     into = {link.target: link for link in network.links}
@@ -62,22 +62,3 @@ def require_one_warehouse(problem: Problem, method: str) -> OneWarehouse:
     links = tuple(into[node.name] for node in retailers)
     warehouse = network.nodes[network.index[supplies[0].target]]
     return OneWarehouse(warehouse, supplies[0], retailers, links, network.laws)
-
-
-def require_steady_demand(network: Network, method: str) -> None:
-    """Raise `MethodError` unless the periods of every demand are independent and have one law."""
-    require(
-        method,
-        {
-            "demand with the same law in every period": any(not law.stationary for law in network.laws),
-            "demand that is independent from period to period": any(not law.independent for law in network.laws),
-        },
-    )
-
-
-def flow_cost(network: Network) -> float:
-    """Purchase and transit cost per period, which no policy changes: that of the mean flow, by Little's law."""
-    return sum(
-        flow * (link.unit_cost + link.transit_holding_cost * link.mean_lead_time)
-        for link, flow in zip(network.links, network.mean_link_flow, strict=True)
-    )

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from echelon.baselines.lead_time_demand import LatticeTotal, lead_time_demand
+from echelon.baselines.lead_time_demand import lead_time_demand
+from echelon.baselines.total_demand import LatticeTotal
 from echelon.envs.demand import NegativeBinomial, Poisson
 
 Floats = NDArray[np.float64]
@@ -148,7 +149,7 @@ def _fitted(
 
 def _from_zero(law: LatticeTotal, size: int) -> Floats:
     """[size] the probabilities of 0, 1, 2, ..."""
-    return np.concatenate([np.zeros(int(law.origin)), law.pmf, np.zeros(size)])[:size]
+    return np.append(law.from_zero, np.zeros(size))[:size]
 
 
 def _poisson(mean: float) -> LatticeTotal:

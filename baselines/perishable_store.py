@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from echelon.baselines.lead_time_demand import LatticeTotal, lead_time_demand
+from echelon.baselines.lead_time_demand import whole_demand
 from echelon.baselines.requirements import (
     require,
     require_at_least_zero,
@@ -23,6 +23,7 @@ from echelon.baselines.requirements import (
     require_classic,
     require_positive,
     require_single_location,
+    require_steady_demand,
 )
 from echelon.envs.demand import Law
 from echelon.envs.errors import MethodError
@@ -75,11 +76,7 @@ class PerishableStore:
     @cached_property
     def pmf(self) -> Floats:
         """[K] the probability of a demand of 0, 1, ... units in a period."""
-        total = lead_time_demand(self.demand, 1)
-        assert isinstance(total, LatticeTotal)
-        pmf = np.zeros(round(total.bounds[1]) + 1)
-        pmf[round(total.origin) :: round(total.step)] = total.pmf
-        return np.asarray(pmf / pmf.sum())
+        return whole_demand(self.demand)
 
     @cached_property
     def mean_demand(self) -> float:
@@ -117,10 +114,9 @@ def store_of(problem: Problem, method: str) -> PerishableStore:
             "lost sales": node.stockout_rule != "lost_sales",
             "no fixed cost per order": link.fixed_cost > 0,
             "demand in whole units": not law.whole,
-            "demand with the same law in every period": not law.stationary,
-            "demand that is independent from period to period": not law.independent,
         },
     )
+    require_steady_demand(problem, method)
     require_classic(problem, method, allowed=("shelf_life", "max_order"))
     assert node.shelf_life is not None
     assert isinstance(link.lead_time, int)

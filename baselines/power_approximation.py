@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from scipy.special import ndtri
 
-from echelon.baselines.min_max_exact import cost_of_supply, min_max_cost, require_stockout_cost
+from echelon.baselines.flow_cost import flow_cost
+from echelon.baselines.min_max_exact import min_max_cost
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import (
     require,
@@ -20,7 +21,9 @@ from echelon.baselines.requirements import (
     require_average_backorder_cost,
     require_positive,
     require_single_location,
+    require_steady_demand,
 )
+from echelon.baselines.single_location import require_stockout_cost, single_location
 from echelon.envs.policy import order_up_to
 from echelon.envs.problem import Problem
 
@@ -86,12 +89,11 @@ def power_approximation_plan(problem: Problem) -> Plan:
     require_single_location(problem, method)
     require_average_backorder_cost(problem, method, fixed_cost=True)
     require_stockout_cost(problem, method)
+    require_steady_demand(problem, method)
     node, link, law = problem.network.nodes[0], problem.network.links[0], problem.network.laws[0]
     require(
         method,
         {
-            "demand with the same law in every period": not law.stationary,
-            "demand that is independent from period to period": not law.independent,
             "demand greater than 0": law.mean_demand == 0,
             "a holding cost greater than 0": node.holding_cost == 0,
         },
@@ -109,16 +111,7 @@ def power_approximation_plan(problem: Problem) -> Plan:
     cost = None
     if law.whole:
         reorder, up_to = round(reorder), round(up_to)
-        stock = min_max_cost(
-            reorder,
-            up_to,
-            demand=law,
-            holding_cost=node.holding_cost,
-            stockout_cost=node.stockout_cost,
-            fixed_cost=link.fixed_cost,
-            lead_time=link.mean_lead_time,
-        )
-        cost = stock + cost_of_supply(problem)
+        cost = min_max_cost(reorder, up_to, **single_location(problem)) + flow_cost(problem.network)
     return Plan(
         order_up_to(problem.network, [up_to], reorder=[reorder]),
         {"reorder": [reorder], "up_to": [up_to]},

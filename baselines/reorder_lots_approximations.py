@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 from scipy import special
 
-from echelon.baselines.reorder_lots_exact import NormalModel, ReorderLotsResult, root
+from echelon.baselines.reorder_lots_exact import ReorderLotsResult
+from echelon.baselines.reorder_lots_normal import NormalModel, root
 from echelon.baselines.requirements import require_positive
 from echelon.envs.demand import Normal
 from echelon.envs.errors import MethodError

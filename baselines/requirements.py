@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from echelon.envs.demand import Normal
-from echelon.envs.errors import MethodError
+from echelon.envs.errors import MethodError, nearest
 from echelon.envs.network_rules import beyond_classic
 from echelon.envs.problem import Problem
 
@@ -46,10 +46,25 @@ def require_plain_normal(problem: Problem, method: str) -> None:
     require(method, {"normal demand that is hardly ever negative": wild})
 
 
-def require_average_backorder_cost(problem: Problem, method: str, *, fixed_cost: bool = False) -> None:
+def require_steady_demand(problem: Problem, method: str) -> None:
+    """Raise `MethodError` unless the periods of every demand are independent and have one law."""
+    laws = problem.network.laws
+    require(
+        method,
+        {
+            "demand with the same law in every period": any(not law.stationary for law in laws),
+            "demand that is independent from period to period": any(not law.independent for law in laws),
+        },
+    )
+
+
+def require_average_backorder_cost(
+    problem: Problem, method: str, *, fixed_cost: bool = False, allowed: Collection[str] = ()
+) -> None:
     """Raise `MethodError` unless backorder theory holds: average cost, backorders, plain demand, a classic network.
 
-    Fixed costs per order are refused unless the method takes them into account (`fixed_cost`).
+    Fixed costs per order are refused unless the method takes them into account (`fixed_cost`), and so are
+    the features of a network beyond the classic model but those `allowed`.
     """
     network = problem.network
     require_average_cost(problem, method)
@@ -62,7 +77,7 @@ def require_average_backorder_cost(problem: Problem, method: str, *, fixed_cost:
         },
     )
     require_plain_normal(problem, method)
-    require_classic(problem, method)
+    require_classic(problem, method, allowed=allowed)
 
 
 def require_positive(key: str, value: float) -> None:
@@ -75,6 +90,12 @@ def require_at_least_zero(key: str, value: float) -> None:
     """Raise `MethodError` unless the number is finite and at least 0."""
     if not 0 <= value < float("inf"):
         raise MethodError(f"{key} must be a finite number of at least 0, got {value:g}")
+
+
+def require_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise `MethodError` unless the value is one of the choices."""
+    if value not in choices:
+        raise MethodError(f"{key} must be {' or '.join(choices)}, got {value!r}{nearest(value, choices)}")
 
 
 def require_memory(method: str, states: int, bytes_per_state: int, limit: float, *, advice: str) -> None:

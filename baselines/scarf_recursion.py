@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from echelon.baselines.lead_time_demand import LeadTimeDemand
 from echelon.baselines.per_period import Floats
+from echelon.baselines.stock_cost import StockCost
 from echelon.envs.errors import MethodError
 
 MOST_PRODUCTS = 2e10
@@ -41,12 +41,10 @@ class FiniteHorizonPolicy:
 class Stage:
     """What one period's decision faces. Costs are in money of the period."""
 
-    holding: float
-    stockout: float
+    stock: StockCost
+    """G_t, of the position after ordering."""
     purchase: float
     fixed: float
-    covered: LeadTimeDemand
-    """X_t, the demand that the position after ordering must cover."""
     least: int
     """The least demand of the period."""
     chances: Floats
@@ -57,7 +55,7 @@ def solve(stages: Sequence[Stage], discount: float, terminal: Terminal, start: i
     """The optimal levels of all stages, and the expected cost from the position `start`."""
     slopes = _slopes(stages, discount, terminal[1])
     high = max(start, _highest(stages, discount, terminal[1]))
-    depth = max(int(stage.covered.mean) for stage in stages) + 1
+    depth = max(int(stage.stock.total.mean) for stage in stages) + 1
     while True:
         low = min(start, 0) - depth
         _require_products(stages, high - low + 1)
@@ -77,8 +75,7 @@ def _backwards(
     up_to: list[int | None] = []
     for t in reversed(range(len(stages))):
         stage, slope = stages[t], slopes[t + 1]
-        charged = stage.holding * stage.covered.excess(x) + stage.stockout * stage.covered.shortage(x)
-        cost = stage.purchase * x + charged + discount * _expected(values, slope, stage)
+        cost = stage.purchase * x + stage.stock(x) + discount * _expected(values, slope, stage)
         if _orders(stage, discount, slope):
             point, best = _levels(cost, stage.fixed)
             if point < 0:
@@ -113,13 +110,13 @@ def _slopes(stages: Sequence[Stage], discount: float, terminal: float) -> list[f
     """[T + 1] what a unit more owed costs from each period on: it is bought, or waits if that costs less."""
     slopes = [terminal]
     for stage in stages[::-1]:
-        slopes.append(min(stage.purchase, stage.stockout + discount * slopes[-1]))
+        slopes.append(min(stage.purchase, stage.stock.stockout_cost + discount * slopes[-1]))
     return slopes[::-1]
 
 
 def _orders(stage: Stage, discount: float, slope: float) -> bool:
     """Whether serving what is owed costs less than letting it wait; if not, no order pays (K-convexity)."""
-    return stage.purchase < stage.stockout + discount * slope
+    return stage.purchase < stage.stock.stockout_cost + discount * slope
 
 
 def _highest(stages: Sequence[Stage], discount: float, terminal: float) -> int:
@@ -131,20 +128,19 @@ def _highest(stages: Sequence[Stage], discount: float, terminal: float) -> int:
     """
     highest, demand, fixed, price, slope = 0.0, 0.0, 0.0, terminal, terminal
     for stage in stages[::-1]:
-        demand += stage.covered.bounds[1]
+        demand += stage.stock.total.bounds[1]
         if _orders(stage, discount, slope):
             highest = max(highest, _beyond(stage, discount * fixed, discount * price, demand))
-        slope = min(stage.purchase, stage.stockout + discount * slope)
+        slope = min(stage.purchase, stage.stock.stockout_cost + discount * slope)
         fixed, price = stage.fixed, stage.purchase
     return int(np.ceil(highest)) + 1
 
 
 def _beyond(stage: Stage, saved: float, later: float, most: float) -> float:
     """The first position of a coarse list, from the least g on, where g is more than `saved` above that."""
-    scale = max(stage.covered.mean, 1.0)
+    scale = max(stage.stock.total.mean, 1.0)
     y = np.minimum(scale * np.append(np.linspace(0.0, 4.0, 65), 2.0 ** np.arange(3, 40)), most)
-    g = (stage.purchase - later) * y
-    g += stage.holding * stage.covered.excess(y) + stage.stockout * stage.covered.shortage(y)
+    g = (stage.purchase - later) * y + stage.stock(y)
     lowest = int(np.argmin(g))
     enough = np.flatnonzero(g[lowest:] > g[lowest] + saved)
     return float(y[lowest + enough[0]]) if enough.size else most

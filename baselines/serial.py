@@ -30,13 +30,13 @@ import numpy as np
 
 from echelon.baselines.lead_time_demand import lead_time_demand
 from echelon.baselines.plan import Plan
+from echelon.baselines.requirements import require_choice
 from echelon.baselines.serial_network import SerialNetwork, serial_network
 from echelon.baselines.serial_recursion import optimum, priced
 from echelon.baselines.serial_system import Review as Review
 from echelon.baselines.serial_system import (
     covered_periods,
     level_bounds,
-    require_choice,
     require_holding,
     require_levels,
     serial_system,

@@ -11,15 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from echelon.baselines.lead_time_demand import LatticeTotal, lead_time_demand
+from echelon.baselines.lead_time_demand import whole_demand
 from echelon.baselines.plan import Plan
 from echelon.baselines.renewal_reward import best_min_max
 from echelon.baselines.requirements import require
 from echelon.baselines.serial_network import serial_network
 from echelon.baselines.serial_recursion import cost_to_go
-from echelon.baselines.serial_system import Floats, serial_system, without_free_stages
+from echelon.baselines.serial_system import serial_system, without_free_stages
 from echelon.envs.demand import Law
 from echelon.envs.errors import MethodError
 from echelon.envs.network import OUTSIDE
@@ -65,7 +63,7 @@ def serial_min_max(
         raise MethodError("demand must be above 0 at times, got a mean of 0")
     per_period = cost_to_go(system)
     start = round(system.echelons[-1].mean)
-    best = best_min_max(per_period, _pmf(demand), fixed_cost=fixed_cost, start=start)
+    best = best_min_max(per_period, whole_demand(demand), fixed_cost=fixed_cost, start=start, method="serial_min_max")
     levels = without_free_stages([*per_period.levels_below, float(best.up_to)])
     return SerialMinMax(levels, float(best.reorder), best.cost)
 
@@ -102,10 +100,3 @@ def serial_min_max_plan(problem: Problem) -> Plan:
             "F. Chen and Y.-S. Zheng, Management Science 40(11), 1994"
         ),
     )
-
-
-def _pmf(demand: Law) -> Floats:
-    """Probabilities of a period's demand of 0, 1, 2, ... units."""
-    one = lead_time_demand(demand, 1)
-    assert isinstance(one, LatticeTotal)
-    return np.concatenate([np.zeros(int(one.origin)), one.pmf])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypedDict
 
+from echelon.baselines.flow_cost import flow_cost
 from echelon.baselines.requirements import require, require_average_backorder_cost
 from echelon.envs.demand import Law
 from echelon.envs.network import OUTSIDE, Link, Network
@@ -70,11 +71,8 @@ def serial_network(problem: Problem, method: str, *, fixed_cost: bool = False) -
         stockout_cost=nodes[0].stockout_cost,
         demand=law,
     )
-    per_unit = sum(
-        link.mean_lead_time * (link.transit_holding_cost - above) + link.unit_cost
-        for link, above in zip(links, local[1:], strict=True)
-    )
-    return SerialNetwork(network, tuple(links), arguments, law.mean_demand * (per_unit - local[1]))
+    by_convention = sum(link.mean_lead_time * above for link, above in zip(links, local[1:], strict=True)) + local[1]
+    return SerialNetwork(network, tuple(links), arguments, flow_cost(network) - law.mean_demand * by_convention)
 
 
 def _links_upwards(network: Network, method: str) -> list[Link]:

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from echelon.baselines.lead_time_demand import LatticeTotal, LeadTimeDemand, convolve
+from echelon.baselines.lattice import convolve, on_lattice
 from echelon.baselines.requirements import require_positive
 from echelon.baselines.serial_system import Floats, Levels, SerialSystem, level_bounds, without_free_stages
 from echelon.envs.errors import MethodError
@@ -101,23 +101,6 @@ def _refine(solve: Callable[[float], Priced], system: SerialSystem, tolerance: f
     raise MethodError(f"the cost does not settle to a tolerance of {tolerance:g}; allow a larger tolerance")
 
 
-def _weights(demand: LeadTimeDemand, origin: float, step: float) -> Floats:
-    """Probabilities of `origin + k * step`, k = 0, 1, ..., by hat functions; mean and total are kept.
-
-    The weight of a point is the second difference of the expected shortage, or of the expected excess
-    below the mean, where it is the smaller number and loses fewer digits. On its own lattice a
-    demand gets back its probabilities.
-    """
-    if isinstance(demand, LatticeTotal) and demand.step == step and abs(demand.origin - origin) < 1e-6 * step:
-        return demand.pmf
-    count = int(np.ceil((demand.bounds[1] - origin) / step - 1e-9)) + 1
-    points = origin + step * np.arange(-1, count + 1)
-    above = np.diff(demand.shortage(points), 2)
-    below = np.diff(demand.excess(points), 2)
-    weights = np.maximum(np.where(points[1:-1] > demand.mean, above, below), 0.0)
-    return np.asarray(weights / weights.sum())
-
-
 def _optimum(system: SerialSystem, step: float) -> Priced:
     levels, cost, _, _ = _upwards(system, step, *level_bounds(system))
     return without_free_stages(levels), cost
@@ -132,7 +115,7 @@ def _upwards(
     Gives the levels, the cost, and the start and the values of C_N on its grid.
     """
     origins = [stage.bounds[0] for stage in system.stages]
-    weights = [_weights(stage, origin, step) for stage, origin in zip(system.stages, origins, strict=True)]
+    weights = [on_lattice(stage, step, origin=origin).pmf for stage, origin in zip(system.stages, origins, strict=True)]
     tops = [origin + step * (len(w) - 1) for origin, w in zip(origins, weights, strict=True)]
     starts = _starts(low, tops, origins[0], step)
     counts = _counts(starts, high, weights, step)
@@ -209,7 +192,7 @@ def _policy_cost(levels: Levels, system: SerialSystem, step: float) -> float:
         if gap > origin:
             # The grid of the demand is laid through the gap, where the shortfall bends.
             origin = gap - step * np.ceil((gap - origin) / step - 1e-9)
-        owed = convolve(shortfall, _weights(demand, origin, step), DIRECT)
+        owed = convolve(shortfall, on_lattice(demand, step, origin=origin).pmf, DIRECT)
         least, shortfall = max(origin - gap, 0.0), _beyond(owed, max(round((gap - origin) / step), 0))
         holding -= system.holding[stage - 1] * (least + step * float(np.arange(len(shortfall)) @ shortfall))
     short = system.stages[0].shortage(levels[0] - least - step * np.arange(len(shortfall)))

@@ -13,10 +13,12 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from echelon.baselines.lead_time_demand import LatticeTotal, LeadTimeDemand, lead_time_demand
-from echelon.baselines.requirements import require_positive
+from echelon.baselines.lattice import common_step
+from echelon.baselines.lead_time_demand import lead_time_demand
+from echelon.baselines.requirements import require_choice, require_positive
+from echelon.baselines.total_demand import LatticeTotal, LeadTimeDemand
 from echelon.envs.demand import Law
-from echelon.envs.errors import MethodError, nearest
+from echelon.envs.errors import MethodError
 
 Floats = NDArray[np.float64]
 Levels = tuple[float, ...]
@@ -54,13 +56,8 @@ def serial_system(
     stages = tuple(lead_time_demand(demand, periods) for periods in covered)
     echelons = tuple(lead_time_demand(demand, periods) for periods in accumulate(covered))
     whole = demand.whole and all(isinstance(stage, LatticeTotal) and stage.whole for stage in stages)
-    lattice = 1.0 if whole else _common_step(stages)
+    lattice = 1.0 if whole else common_step(stages)
     return SerialSystem(tuple(map(float, holding)), float(stockout), stages, echelons, whole, lattice)
-
-
-def _common_step(stages: tuple[LeadTimeDemand, ...]) -> float | None:
-    steps = {stage.step if isinstance(stage, LatticeTotal) else None for stage in stages if stage.sd > 0}
-    return steps.pop() if len(steps) == 1 else None
 
 
 def require_holding(holding: Sequence[float]) -> None:
@@ -87,12 +84,6 @@ def covered_periods(lead_time: Sequence[float], review: Review, stages: int) -> 
             )
     extra = 1.0 if review == "periodic" else 0.0
     return [float(duration) + extra * (stage == 0) for stage, duration in enumerate(lead_time)]
-
-
-def require_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise `MethodError` unless the value is one of the choices."""
-    if value not in choices:
-        raise MethodError(f"{key} must be {' or '.join(choices)}, got {value!r}{nearest(value, choices)}")
 
 
 def require_levels(levels: Levels, system: SerialSystem) -> None:

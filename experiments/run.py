@@ -202,9 +202,7 @@ def prepare(
         progress.advance(1, policy.baseline)
         kind = "optimal" if plan.optimal else "baseline"
         seconds = time.process_time() - started
-        return Competitor(
-            name, kind, plan.policy, plan.parameters, seconds, plan.citation, model_cost=plan.model_cost
-        )
+        return Competitor(name, kind, plan.policy, plan.parameters, seconds, plan.citation, model_cost=plan.model_cost)
     return _train(name, policy, problem, seed=seed, folder=folder, progress=progress)
 
 

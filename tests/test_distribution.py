@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from echelon.baselines import depot_without_stock as module
-from echelon.baselines.convex import Convex, kink, on_lattice, shared
+from echelon.baselines.convex import Convex, kink, shared
 from echelon.baselines.depot_allocation import Allocation, DepotPolicy, allocation_path
 from echelon.baselines.depot_without_stock import eppen_schrage, eppen_schrage_plan, federgruen_zipkin_plan
 from echelon.baselines.distribution_bound import clark_scarf_relaxation, relaxed_costs
+from echelon.baselines.lattice import on_lattice
 from echelon.baselines.lead_time_demand import lead_time_demand
 from echelon.baselines.one_for_one_plans import one_for_one_plan
 from echelon.baselines.serial import clark_scarf_plan

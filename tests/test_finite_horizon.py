@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from echelon.baselines import finite_horizon as module
 from echelon.baselines.calendar_demand import laws_by_period, probabilities, total_demand
 from echelon.baselines.finite_horizon import finite_horizon, finite_horizon_plan
-from echelon.baselines.lead_time_demand import LatticeTotal, NormalTotal
 from echelon.baselines.myopic import myopic_base_stock, myopic_base_stock_plan
 from echelon.baselines.newsvendor import newsvendor_plan
 from echelon.baselines.plan import Plan
+from echelon.baselines.total_demand import LatticeTotal, NormalTotal
 from echelon.baselines.wagner_whitin import wagner_whitin_plan
 from echelon.envs.demand import AR1, Deterministic, Discrete, Empirical, Gamma, Law, Normal, Poisson
 from echelon.envs.errors import MethodError

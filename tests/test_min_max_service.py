@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from echelon.baselines.min_max_service import (
-    Service,
     min_max_service,
     optimal_service_min_max,
     optimal_service_reorder_lots,
     service_base_stock,
     service_min_max,
 )
+from echelon.baselines.position_service import Service
 from echelon.envs.demand import (
     Deterministic,
     Discrete,

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from echelon.baselines import newsvendor as module
-from echelon.baselines.lead_time_demand import LatticeTotal, convolve, lead_time_demand
+from echelon.baselines.lattice import convolve
+from echelon.baselines.lead_time_demand import lead_time_demand
 from echelon.baselines.newsvendor import newsvendor, newsvendor_profit
+from echelon.baselines.total_demand import LatticeTotal
 from echelon.envs.demand import (
     Deterministic,
     DiscreteUniform,

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy import integrate, stats
 
 from echelon.baselines import newsvendor_disruptions as module
-from echelon.baselines.lead_time_demand import hat_weights, lead_time_demand
+from echelon.baselines.lattice import hat_weights
+from echelon.baselines.lead_time_demand import lead_time_demand
 from echelon.baselines.loss_functions import (
     standard_normal_complementary_loss,
     standard_normal_complementary_second_loss,

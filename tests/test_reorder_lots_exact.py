@@ -25,13 +25,11 @@ from echelon.baselines.reorder_lots_approximations import (
 from echelon.baselines.reorder_lots_exact import (
     ReorderLotsResult,
     Review,
-    normal_reorder_lots,
-    normal_reorder_lots_cost,
-    normal_reorder_point,
     optimal_reorder_lots,
     optimal_reorder_lots_plan,
     reorder_lots_cost,
 )
+from echelon.baselines.reorder_lots_normal import normal_reorder_lots, normal_reorder_lots_cost, normal_reorder_point
 from echelon.envs.demand import Deterministic, Discrete, Gamma, Geometric, Law, NegativeBinomial, Normal, Poisson
 from echelon.envs.errors import MethodError
 

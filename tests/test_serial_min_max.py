@@ -15,7 +15,7 @@ from scipy import stats
 
 from echelon.baselines import serial_min_max as module
 from echelon.baselines.newsvendor import newsvendor
-from echelon.baselines.renewal_reward import best_min_max, min_max_cost
+from echelon.baselines.renewal_reward import best_min_max, renewal_reward_cost
 from echelon.baselines.serial import clark_scarf, clark_scarf_plan, serial_cost
 from echelon.baselines.serial_min_max import serial_min_max, serial_min_max_plan
 from echelon.baselines.serial_recursion import cost_to_go
@@ -80,7 +80,7 @@ def test_the_price_of_given_levels_is_that_of_the_stationary_law() -> None:
     for reorder, up_to, fixed_cost in [(0, 1, 7.0), (-3, 9, 20.0), (2, 17, 0.0), (4, 8, 3.5)]:
         rates = rate(np.arange(reorder + 1.0, up_to + 1))
         exact = stationary_cost(rates, PMF, reorder, up_to, fixed_cost)
-        assert min_max_cost(rate, PMF, reorder=reorder, up_to=up_to, fixed_cost=fixed_cost) == pytest.approx(
+        assert renewal_reward_cost(rate, PMF, reorder=reorder, up_to=up_to, fixed_cost=fixed_cost) == pytest.approx(
             exact, rel=1e-10
         )
 
@@ -89,17 +89,17 @@ def test_the_price_of_given_levels_is_that_of_the_stationary_law() -> None:
 def test_the_search_finds_the_best_of_all_levels(fixed_cost: float) -> None:
     found = best_min_max(rate, PMF, fixed_cost=fixed_cost, start=-30)
     every = {
-        (s, up_to): min_max_cost(rate, PMF, reorder=s, up_to=up_to, fixed_cost=fixed_cost)
+        (s, up_to): renewal_reward_cost(rate, PMF, reorder=s, up_to=up_to, fixed_cost=fixed_cost)
         for s, up_to in product(range(-16, 8), range(-15, 40))
         if s < up_to
     }
     assert found.cost == pytest.approx(min(every.values()), rel=1e-12)
-    assert every[found.reorder, found.up_to] == found.cost
+    assert every[found.reorder, found.up_to] == pytest.approx(found.cost, rel=1e-12)
 
 
 def test_what_the_search_cannot_use_is_named() -> None:
     with pytest.raises(MethodError, match="reorder must be below up_to = 3, got 3"):
-        min_max_cost(rate, PMF, reorder=3, up_to=3, fixed_cost=1)
+        renewal_reward_cost(rate, PMF, reorder=3, up_to=3, fixed_cost=1)
     with pytest.raises(MethodError, match="fixed_cost must be a finite number of at least 0, got -1"):
         best_min_max(rate, PMF, fixed_cost=-1)
     with pytest.raises(MethodError, match=r"demand must be probabilities of 0, 1, 2, \.\.\. units that sum to 1"):
