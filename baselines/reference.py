@@ -40,7 +40,7 @@ def reference_of(problem: Problem) -> Reference | None:
 
 def _optima(problem: Problem) -> Iterator[tuple[str, Plan]]:
     """The plans of the exact methods that apply."""
-    for name, method in (FINITE | LONG_RUN).items() if forgets_its_start(problem) else FINITE.items():
+    for name, method in ({**FINITE, **LONG_RUN} if forgets_its_start(problem) else FINITE).items():
         try:
             yield name, method(problem)
         except MethodError:

@@ -133,7 +133,7 @@ def _unsuited(problem: Problem, policies: Mapping[str, PolicyConfig]) -> Iterato
     for name, policy in policies.items():
         if policy.agent == "dqn" and links > 1:
             yield (name, "agent"), f"dqn takes one decision a period; this network has {links} links"
-        if policy.baseline in LONG_RUN:
+        if policy.baseline is not None and policy.baseline in LONG_RUN:
             try:
                 make_plan(policy.baseline, problem, **policy.options)
             except EchelonError as error:
