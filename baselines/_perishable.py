@@ -37,7 +37,6 @@ class Tables(NamedTuple):
     """[I] scrap_cost * E[(i - demand)+]"""
     order_cost: Any
     """[size]"""
-    stride: float
     """The part of a change of value that a sweep makes. Below 1 the values settle even where good states come in
     turns, as they do under LIFO; the change itself, which bounds the cost, is that of the whole step."""
 
@@ -59,7 +58,7 @@ def improve(tables, values, new, policy, following, totals):  # type: ignore[no-
             if totals[order] < totals[best]:
                 best = order
         change = cost + totals[best] - values[state]
-        new[state], policy[state] = values[state] + tables.stride * change, best
+        new[state], policy[state] = values[state] + change, best
         low, high = min(low, change), max(high, change)
     return low, high
 
@@ -72,7 +71,7 @@ def evaluate(tables, values, new, policy, following):  # type: ignore[no-untyped
         order = policy[state]
         decided = state * tables.size + order
         change = tables.order_cost[order] + expected(tables, values, decided, following) - values[state]
-        new[state] = values[state] + tables.stride * change
+        new[state] = values[state] + change
         low, high = min(low, change), max(high, change)
     return low, high
 

@@ -91,7 +91,7 @@ def eppen_schrage(
     return DepotResult(level, cost, covered, spread)
 
 
-def eppen_schrage_plan(problem: Problem, *, allocation: Allocation = "balanced") -> Plan:
+def eppen_schrage_plan(problem: Problem, *, allocation: Allocation = "myopic") -> Plan:
     """A depot without stock: echelon base stock at the warehouse, and everything that arrives is shared at once.
 
     The model cost is a lower bound for policies that keep nothing at the warehouse, for any demand law

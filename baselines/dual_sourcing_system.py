@@ -61,7 +61,7 @@ class DualSourcing:
     def __post_init__(self) -> None:
         fast, slow = self.expedited_lead_time, self.regular_lead_time
         for key, time in (("expedited_lead_time", fast), ("regular_lead_time", slow)):
-            if time != int(time) or time < 0:
+            if not (np.isfinite(time) and time == int(time) and time >= 0):
                 raise MethodError(f"{key} must be a whole number of at least 0 periods, got {time!r}")
         if slow <= fast:
             raise MethodError(f"regular_lead_time must be above expedited_lead_time = {fast}, got {slow}")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -150,10 +151,12 @@ def lost_sales_optimal(problem: Problem, *, tolerance: float = 1e-5, memory_limi
 def table_size(limits: Ints) -> tuple[int, int]:
     """Number of states within the limits s_0, ..., s_L, and of pipelines in the box around them."""
     most, base, digits = int(limits[0]), int(limits[-1]) + 1, max(len(limits) - 2, 0)
-    ways = [1] + [0] * most  # by the sum of the digits so far, from q_{L-1} to q_1; Python's numbers do not overflow
+    ways = [1]  # by the sum of the digits so far, from q_{L-1} to q_1; Python's numbers do not overflow
     for k in range(digits, 0, -1):
-        sums = [sum(ways[max(total - base + 1, 0) : total + 1]) for total in range(int(limits[k + 1]) + 1)]
-        ways = sums + [0] * (most + 1 - len(sums))
+        upto = [0, *accumulate(ways)]
+        last = len(ways)
+        sums = range(int(limits[k + 1]) + 1)
+        ways = [upto[min(total + 1, last)] - upto[min(max(total - base + 1, 0), last)] for total in sums]
     return sum(many * (most + 1 - total) for total, many in enumerate(ways)), base**digits
 
 

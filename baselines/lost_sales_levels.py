@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from math import ceil
 
 import numpy as np
@@ -31,6 +31,8 @@ OUT_OF_REACH = 1e9
 SETTLED = 1e-9
 """Change of the mean stock, in units, at which the table of its law is long enough."""
 LONGEST_TABLE = 2**14
+RISES = 3
+"""Caps in a row without improvement at which the search for the best one ends."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def best_base_stock(problem: Problem, *, memory_limit: float = MEMORY) -> Plan:
 def best_capped_base_stock(problem: Problem, *, memory_limit: float = MEMORY) -> Plan:
     """The base-stock level and the largest order of least exact cost (Xin 2021).
 
-    The search goes over caps, from the mean demand on; for each cap it finds the best level.
+    For each cap, from 1 on, the search finds the best level; it ends where `RISES` caps in a row were no
+    better, beyond the mean demand.
     """
     system = system_of(problem, "best_capped_base_stock")
 
@@ -70,9 +73,15 @@ def best_capped_base_stock(problem: Problem, *, memory_limit: float = MEMORY) ->
 
     @cache
     def level_of(cap: int) -> int:
-        return least_whole(lambda level: cost(level, cap), int(system.limits[0]))
+        # the cost has a valley where the cap binds always, and one where it hardly does
+        starts = {int(system.limits[0]), cap * (system.lead_time + 1)}
+        return min((least_whole(partial(cost, cap=cap), start) for start in starts), key=partial(cost, cap=cap))
 
-    cap = least_whole(lambda cap: cost(level_of(cap), cap), ceil(system.mean), reach=2)
+    cap = latest = 1
+    while latest - cap < RISES or latest < system.mean:
+        latest += 1
+        if cost(level_of(latest), latest) < cost(level_of(cap), cap):
+            cap = latest
     level = level_of(cap)
     parameters = {"levels": [float(level)], "caps": [float(cap)]}
     policy = order_up_to(problem.network, [level], cap=[cap])

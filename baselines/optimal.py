@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from echelon.baselines.assembly_plan import rosling_plan
 from echelon.baselines.dual_sourcing import dual_sourcing_optimal
@@ -20,7 +21,7 @@ from echelon.envs.codec import Codec
 from echelon.envs.errors import MethodError
 from echelon.envs.problem import Problem
 
-Method = Callable[[Problem], Plan]
+Method = Callable[..., Plan]
 
 FINITE: Mapping[str, Method] = {
     "wagner_whitin": wagner_whitin_plan,
@@ -47,20 +48,27 @@ DYNAMIC_PROGRAMMES: Mapping[str, Method] = {
 
 SETTLES = 5
 """Echelon lead times after which the stock at the start no longer matters."""
+LASTS = 20
+"""Echelon lead times of counted periods beside which what a policy saves at the end of the horizon is small."""
 
 
-def forgets_its_start(problem: Problem) -> bool:
-    """Whether the warm-up is long enough for long-run costs to be compared with the problem's objective."""
-    return bool(problem.warm_up >= SETTLES * Codec(problem.network).echelon_cover.max())
+def is_long_run(problem: Problem) -> bool:
+    """Whether warm-up and counted periods are long enough for long-run costs to be those of the problem."""
+    cover = Codec(problem.network).echelon_cover.max()
+    return bool(problem.warm_up >= SETTLES * cover and problem.periods - problem.warm_up >= LASTS * cover)
 
 
-def optimal(problem: Problem) -> Plan:
+def optimal(problem: Problem, *, memory_limit: float | None = None) -> Plan:
     """A policy that is proven optimal, by the first exact method that applies.
 
-    Raises `MethodError` with what each method needs where none applies.
+    `memory_limit` is for dynamic programmes, in bytes. Raises `MethodError` with what each method needs where
+    none applies; one that only lacks memory is named first.
     """
+    programmes = DYNAMIC_PROGRAMMES
+    if memory_limit is not None:
+        programmes = {name: partial(method, memory_limit=memory_limit) for name, method in programmes.items()}
     refusals = []
-    for method in (*FINITE.values(), *LONG_RUN.values(), *DYNAMIC_PROGRAMMES.values()):
+    for method in (*FINITE.values(), *LONG_RUN.values(), *programmes.values()):
         try:
             plan = method(problem)
         except MethodError as error:
@@ -68,4 +76,5 @@ def optimal(problem: Problem) -> Plan:
             continue
         if plan.optimal:
             return plan
+    refusals.sort(key=lambda refusal: "memory_limit" not in refusal)
     raise MethodError("\n".join(["optimal needs a problem that an exact method solves:", *refusals]))

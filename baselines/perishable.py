@@ -30,9 +30,6 @@ BYTES_PER_STATE = 32
 """Three tables of values and two of orders."""
 MEMORY_LIMIT = 2e9
 """Bytes that a method may take unless the caller says otherwise."""
-STRIDE = 0.8
-"""The part of a change of value that a sweep makes. Under LIFO the best orders may take turns (3, 2, 3, 2, ...), and
-with whole steps the values would not settle; the change itself, which bounds the cost, is that of the whole step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,5 +193,4 @@ def _tables(store: PerishableStore, size: int, discount: float) -> _perishable.T
         stock_cost=store.stock_cost(in_stock),
         scrap_cost=store.scrap_cost * store.left_over(in_stock),
         order_cost=store.unit_cost * np.arange(size, dtype=np.float64),
-        stride=STRIDE,
     )

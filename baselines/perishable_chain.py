@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from echelon.baselines.perishable import MEMORY_LIMIT, STRIDE
+from echelon.baselines.perishable import MEMORY_LIMIT
 from echelon.baselines.perishable_store import Floats, Issuing, PerishableStore, Units, store_of
 from echelon.baselines.requirements import require_memory, require_positive
+from echelon.baselines.value_iteration import STRIDE
 from echelon.envs.arrays import network_arrays
 from echelon.envs.dynamics import accepted_orders, initial_state
 from echelon.envs.errors import MethodError

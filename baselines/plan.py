@@ -28,7 +28,11 @@ BoundKind = Literal["clark_scarf_relaxation", "information_relaxation", "newsven
 
 @dataclass(frozen=True)
 class Bound:
-    """A cost that no policy can beat: money per period, or discounted money in total."""
+    """A cost that no policy can beat: money per period, or discounted money in total.
+
+    The Clark-Scarf relaxation bounds the average cost in the long run. Over a horizon that ends, a policy that
+    stops ordering in time can be below it by the stock that it no longer replaces.
+    """
 
     value: float
     kind: BoundKind

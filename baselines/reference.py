@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from echelon.baselines.bounds import lower_bound
 from echelon.baselines.dual_sourcing import dual_sourcing_optimal
 from echelon.baselines.lost_sales import lost_sales_optimal
-from echelon.baselines.optimal import FINITE, LONG_RUN, forgets_its_start
+from echelon.baselines.optimal import FINITE, LONG_RUN, is_long_run
 from echelon.baselines.perishable import perishable_optimal
 from echelon.baselines.plan import Plan
 from echelon.envs.errors import MethodError
@@ -21,8 +21,8 @@ def reference_of(problem: Problem) -> Reference | None:
     """The problem's own reference, else the optimum by an exact method that takes a second or two, else a bound.
 
     Exact methods for the long run are not used for a problem whose warm-up is too short to forget its
-    start. A bound is the proven end of `lower_bound`; None where no relaxation holds, or none says more than
-    that costs are not negative.
+    start, or whose counted periods are few (`is_long_run`). A bound is the proven end of `lower_bound`; None
+    where no relaxation holds, or none says more than that costs are not negative.
     """
     if problem.reference is not None:
         return problem.reference
@@ -40,7 +40,7 @@ def reference_of(problem: Problem) -> Reference | None:
 
 def _optima(problem: Problem) -> Iterator[tuple[str, Plan]]:
     """The plans of the exact methods that apply."""
-    for name, method in ({**FINITE, **LONG_RUN} if forgets_its_start(problem) else FINITE).items():
+    for name, method in ({**FINITE, **LONG_RUN} if is_long_run(problem) else FINITE).items():
         try:
             yield name, method(problem)
         except MethodError:

@@ -27,6 +27,10 @@ table of states.
 
 MOST_SWEEPS = 100_000
 """Sweeps after which a chain that does not converge is given up."""
+PATIENCE = 64
+"""Improving sweeps in which the interval must become half as wide, or the values may be swinging."""
+STRIDE = 0.8
+"""The part of each change that is taken once the values swing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,21 +63,26 @@ def optimal_cost(
     """Modified policy iteration: an improving sweep, then up to `evaluations` sweeps of its policy, and again.
 
     Stops when an improving sweep proves the optimal average cost to within `tolerance` (money per
-    period): it lies between the least and the greatest change of value (Puterman, theorem 8.5.5).
-    `values` is where the iteration starts, `policy` an array of the same shape to be filled. Raises
-    `MethodError` where the values do not settle, as in a chain whose states come in turns.
+    period): it lies between the least and the greatest change of value, whatever the values are
+    (Puterman, theorem 8.5.5). Where the best orders take turns (3, 2, 3, 2, ...) values swing for ever; then
+    only a part of each change is taken, as if the process stood still at times (section 8.5.4). `values` is
+    where the iteration starts, `policy` an array of the same shape to be filled. Raises `MethodError` where the
+    values do not settle even so.
     """
     values, policy, spare = values.copy(), policy.copy(), np.empty_like(values)
-    sweeps = 0
+    sweeps, improvements, stride, width = 0, 0, 1.0, np.inf
     while sweeps < MOST_SWEEPS:
         low, high = improve(values, spare, policy)
-        values, spare = _relative(spare), values
-        sweeps += 1
+        values, spare = _advanced(values, spare, stride), values
+        sweeps, improvements = sweeps + 1, improvements + 1
         if high - low <= tolerance:
             return Solution(low, high, values, policy, sweeps)
+        if improvements % PATIENCE == 0:
+            stride = stride if high - low < width / 2 else STRIDE
+            width = high - low
         for _ in range(evaluations):
             least, greatest = evaluate(values, spare, policy)
-            values, spare = _relative(spare), values
+            values, spare = _advanced(values, spare, stride), values
             sweeps += 1
             if greatest - least <= (high - low) / 10:
                 break
@@ -86,18 +95,17 @@ def policy_cost(evaluate: Sweep, values: NDArray[Any], policy: NDArray[Any], *, 
     The chain of the policy must have one recurrent class, or the cost of the worst and of the best
     class differ and the sweeps do not settle (`MethodError`).
     """
-    values, spare = values.copy(), np.empty_like(values)
-    for sweep in range(MOST_SWEEPS):
-        low, high = evaluate(values, spare, policy)
-        values, spare = _relative(spare), values
-        if high - low <= tolerance:
-            return Solution(low, high, values, policy, sweep + 1)
-    raise _unsettled(high - low)
+    return optimal_cost(evaluate, evaluate, values, policy, tolerance=tolerance, evaluations=0)
 
 
-def _relative(values: NDArray[Any]) -> NDArray[Any]:
-    values -= values.flat[0]
-    return values
+def _advanced(values: NDArray[Any], new: NDArray[Any], stride: float) -> NDArray[Any]:
+    """`new`, or a part of the way to it, less its first value; in the memory of `new`."""
+    if stride < 1:
+        new -= values
+        new *= stride
+        new += values
+    new -= new.flat[0]
+    return new
 
 
 def _unsettled(span: float) -> MethodError:

@@ -84,8 +84,16 @@ def builder_of(problem_id: str) -> Callable[..., Problem]:
     """The function that builds a problem or an instance. Raises `ConfigError` for an unknown id."""
     known = INSTANCES[problem_id].problem if problem_id in INSTANCES else problem_id
     if known not in PROBLEMS:
-        raise ConfigError([f"unknown problem {problem_id!r}{nearest(problem_id, [*PROBLEMS, *INSTANCES])}"])
+        raise ConfigError([f"unknown problem {problem_id!r}{nearest_problem(problem_id)}"])
     return PROBLEMS[known]
+
+
+def nearest_problem(problem_id: str) -> str:
+    """The hint for an unknown id: the closest problem or instance, or else the list of problems."""
+    closest = nearest(problem_id, [*PROBLEMS, *INSTANCES])
+    if "did you mean" in closest:
+        return closest
+    return f"{nearest(problem_id, PROBLEMS)}; `echelon problems` lists published instances too"
 
 
 def _instance(name: str, parameters: Mapping[str, Any]) -> Problem:

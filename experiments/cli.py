@@ -66,6 +66,20 @@ def problems(as_json: Annotated[bool, typer.Option("--json", help="Print JSON")]
 
 
 @app.command()
+def baselines() -> None:
+    """List the baselines with their options; docs/theory says what each is for."""
+    import inspect
+
+    from echelon.baselines.registry import BASELINES, NOT_OPTIONS
+
+    for name, method in BASELINES.items():
+        print(f"{name}\n    {(method.__doc__ or '').splitlines()[0]}")
+        for option, parameter in inspect.signature(method).parameters.items():
+            if option not in NOT_OPTIONS:
+                print(f"    {option} = {parameter.default!r} ({parameter.annotation})")
+
+
+@app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="A YAML file, or the name of a shipped config: quickstart.yaml")],
     overrides: Overrides = None,

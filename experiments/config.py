@@ -21,7 +21,7 @@ from pydantic import (
 
 from echelon.baselines import BASELINES, LONG_RUN, make_plan, option_defects
 from echelon.envs.arguments import argument_defects
-from echelon.envs.catalogue import PROBLEMS, builder_of, make_problem
+from echelon.envs.catalogue import PROBLEMS, builder_of, make_problem, nearest_problem
 from echelon.envs.codec import ActionKind, Decision
 from echelon.envs.defects import Defects
 from echelon.envs.defects import Path as Location
@@ -92,9 +92,8 @@ class ProblemConfig(_Section):
     @field_validator("id")
     @classmethod
     def _is_known(cls, problem_id: str) -> str:
-        known = PROBLEMS.keys() | INSTANCES.keys()
-        if problem_id not in known:
-            raise Defects([((), f"unknown problem (got {problem_id!r}){nearest(problem_id, known)}")])
+        if problem_id not in PROBLEMS and problem_id not in INSTANCES:
+            raise Defects([((), f"unknown problem (got {problem_id!r}){nearest_problem(problem_id)}")])
         return problem_id
 
     @field_validator("parameters")

@@ -53,9 +53,10 @@ def print_league(folder: Path) -> None:
     console = Console()
     for result in run.results:
         kind = result.reference_kind.replace("_", " ")
-        note = "no reference" if result.reference is None else f"{kind} cost {result.reference:.4f}"
+        note = "no reference" if result.reference is None else f"{kind} {result.reference:.4f}"
+        gap = "gap to bound %" if result.reference_kind == "lower_bound" else "gap %"
         table = Table(title=f"{result.name}: {note}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in ("policy", "cost", "gap %", "above the best", "CPU s"):
+        for column in ("policy", "cost", gap, "above the best", "CPU s"):
             table.add_column(column, justify="left" if column == "policy" else "right", no_wrap=column != "policy")
         tied = any(policy.verdict == "not distinguishable" for policy in result.policies)
         for policy in result.policies:

@@ -13,6 +13,13 @@ from echelon.experiments.run_folder import PolicyResult, Result
 LONGEST_PARAMETERS = 60
 """Characters from which the parameters are folded away."""
 
+GAPS = {
+    "optimal": "Gap to optimum (%)",
+    "lower_bound": "Gap to bound (%)",
+    "best_known": "Gap to best known (%)",
+}
+"""What a gap is measured to, by the kind of the reference."""
+
 _SHAPES = {
     "o": '<circle cx="7" cy="7" r="5"/>',
     "s": '<rect x="2.5" y="2.5" width="9" height="9"/>',
@@ -46,7 +53,7 @@ def key(look: Look) -> str:
 def _columns(result: Result) -> dict[str, str]:
     """The columns' labels in order, each with the class of its cells."""
     cost = "Discounted cost" if result.discounted else "Cost a period"
-    gap = {} if result.reference is None else {"Gap to reference (%)": "number"}
+    gap = {} if result.reference is None else {GAPS.get(result.reference_kind, "Gap to reference (%)"): "number"}
     return {
         "Policy": "words",
         cost: "number",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import os
 import platform
 import shutil
@@ -17,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from echelon.baselines import BASELINES, make_plan, reference_of
 from echelon.envs.arguments import plain
 from echelon.envs.arrays import network_arrays
 from echelon.envs.batched import gather_sum
-from echelon.envs.errors import ConfigError
+from echelon.envs.errors import ConfigError, EchelonError
 from echelon.envs.policy import Policy, order_up_to
 from echelon.envs.problem import Problem, Reference
 from echelon.envs.scenarios import sample
@@ -32,8 +34,11 @@ from echelon.experiments.config import Config, PolicyConfig, ProblemConfig
 from echelon.experiments.evaluate import Difference, compare, estimate, gap
 
 Row = dict[str, Any]
+Floats = NDArray[np.float64]
 
 TRACED_PERIODS = 60
+SAME_OPTIMUM = 1e-4
+"""Share of the cost by which a reference may be rounded."""
 AGENT_CITATIONS = {
     "ppo": "J. Schulman et al., Proximal policy optimization algorithms, arXiv:1707.06347, 2017",
     "a2c": "V. Mnih et al., Asynchronous methods for deep reinforcement learning, ICML 2016",
@@ -100,10 +105,11 @@ def _fill_folder(folder: Path, config: Config, progress: Progress) -> None:
 
     dump_yaml(config.model_dump(mode="json"), folder / "config.yaml")
     started = datetime.now(UTC)
+    planned = _plan_baselines(config, progress)
     rows: dict[str, list[Row]] = {"results": [], "summary": [], "training": [], "trace": []}
     described: dict[str, Any] = {}
     for name, section in config.problems.items():
-        described[name] = _run_problem(name, section, config, folder, rows, progress)
+        described[name] = _run_problem(name, section, config, planned[name], folder, rows, progress)
         for table, content in rows.items():
             _write_csv(folder / f"{table}.csv", content)
         _write_json(folder / "problems.json", {name: d["problem"] for name, d in described.items()})
@@ -152,10 +158,33 @@ def _compile(problem: Problem) -> None:
     simulate(problem, policy, scenarios, trace=True)
 
 
+def _plan_baselines(config: Config, progress: Progress) -> dict[str, dict[str, Competitor]]:
+    """The baselines of every problem, before anything is trained.
+
+    Raises `ConfigError` with every policy that cannot be planned.
+    """
+    planned: dict[str, dict[str, Competitor]] = {}
+    found = []
+    for name, section in config.problems.items():
+        _compile(section.problem)
+        planned[name] = {}
+        for label, policy in section.policies.items():
+            if policy.baseline is None:
+                continue
+            try:
+                planned[name][label] = _plan(label, policy, section.problem, config.seed, progress)
+            except EchelonError as error:
+                found.append(f"problems.{name}.policies.{label}: {error}")
+    if found:
+        raise ConfigError(found)
+    return planned
+
+
 def _run_problem(
     name: str,
     section: ProblemConfig,
     config: Config,
+    planned: Mapping[str, Competitor],
     folder: Path,
     rows: dict[str, list[Row]],
     progress: Progress,
@@ -164,10 +193,9 @@ def _run_problem(
     networks = folder / "networks"
     networks.mkdir(exist_ok=True)
     problem.network.to_yaml(networks / f"{name}.yaml")
-    reference = reference_of(problem)
-    _compile(problem)
+    learned = folder / "learned" / name
     competitors = [
-        prepare(label, policy, problem, seed=config.seed, folder=folder / "learned" / name, progress=progress)
+        planned.get(label) or prepare(label, policy, problem, seed=config.seed, folder=learned, progress=progress)
         for label, policy in section.policies.items()
     ]
     progress.stage(f"{name}: evaluating", len(competitors))
@@ -178,11 +206,12 @@ def _run_problem(
         )
         rows["trace"] += _trace_rows(name, competitor, problem, config.seed)
         progress.advance(done + 1, competitor.name)
+    reference, luck = _yardstick(reference_of(problem), competitors, outcomes)
     differences = compare({label: outcome.cost for label, outcome in outcomes.items()}, confidence=config.confidence)
     for competitor in competitors:
         outcome = outcomes[competitor.name]
         rows["results"] += _result_rows(name, competitor.name, outcome)
-        summary = summary_row(competitor, outcome, reference, config.confidence)
+        summary = summary_row(competitor, outcome, reference, config.confidence, luck)
         rows["summary"].append({"problem": name, **summary, **_difference_columns(differences[competitor.name])})
         rows["training"] += [{"problem": name, "policy": competitor.name, **point} for point in competitor.curve]
     return {"problem": _problem_record(problem, reference, competitors), "network": _network_record(problem)}
@@ -192,18 +221,23 @@ def prepare(
     name: str, policy: PolicyConfig, problem: Problem, *, seed: int, folder: Path, progress: Progress
 ) -> Competitor:
     """Plan a baseline or train an agent."""
-    started = time.process_time()
     if policy.baseline is not None:
-        progress.stage(f"{name}: planning", 1)
-        options = dict(policy.options)
-        if "seed" in inspect.signature(BASELINES[policy.baseline]).parameters:
-            options["seed"] = seed
-        plan = make_plan(policy.baseline, problem, **options)
-        progress.advance(1, policy.baseline)
-        kind = "optimal" if plan.optimal else "baseline"
-        seconds = time.process_time() - started
-        return Competitor(name, kind, plan.policy, plan.parameters, seconds, plan.citation, model_cost=plan.model_cost)
+        return _plan(name, policy, problem, seed, progress)
     return _train(name, policy, problem, seed=seed, folder=folder, progress=progress)
+
+
+def _plan(name: str, policy: PolicyConfig, problem: Problem, seed: int, progress: Progress) -> Competitor:
+    assert policy.baseline is not None
+    started = time.process_time()
+    progress.stage(f"{name}: planning", 1)
+    options = dict(policy.options)
+    if "seed" in inspect.signature(BASELINES[policy.baseline]).parameters:
+        options["seed"] = seed
+    plan = make_plan(policy.baseline, problem, **options)
+    progress.advance(1, policy.baseline)
+    kind = "optimal" if plan.optimal else "baseline"
+    seconds = time.process_time() - started
+    return Competitor(name, kind, plan.policy, plan.parameters, seconds, plan.citation, model_cost=plan.model_cost)
 
 
 def _train(
@@ -233,10 +267,33 @@ def _train(
     return Competitor(name, "learned", training.policy, parameters, training.seconds, citation, training.curve)
 
 
-def summary_row(competitor: Competitor, outcome: Outcome, reference: Reference | None, confidence: float) -> Row:
-    """The figures of one policy on one problem."""
+def _yardstick(
+    reference: Reference | None, competitors: Sequence[Competitor], outcomes: Mapping[str, Outcome]
+) -> tuple[Reference | None, Floats | None]:
+    """The reference to measure gaps against, and the luck of the scenarios [B] where an optimal policy has met them.
+
+    The exact cost of an optimal policy is known, so what it cost more or less on each scenario is chance, of
+    mean 0; without it gaps are as sharp as paired differences.
+    """
+    for competitor in competitors:
+        cost = competitor.model_cost if competitor.kind == "optimal" else None
+        if cost is None or reference is None or reference.kind != "optimal":
+            continue
+        if math.isclose(cost, reference.value, rel_tol=SAME_OPTIMUM):
+            return Reference(cost, "optimal", reference.source), outcomes[competitor.name].cost - cost
+    return reference, None
+
+
+def summary_row(
+    competitor: Competitor,
+    outcome: Outcome,
+    reference: Reference | None,
+    confidence: float,
+    luck: Floats | None = None,
+) -> Row:
+    """The figures of one policy on one problem; the gap is that of the costs less the `luck` [B] of the scenarios."""
     cost = estimate(outcome.cost, confidence=confidence)
-    above = gap(cost, reference)
+    above = gap(cost if luck is None else estimate(outcome.cost - luck, confidence=confidence), reference)
     return {
         "policy": competitor.name,
         "kind": competitor.kind,

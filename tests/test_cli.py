@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 import echelon
+from echelon.baselines import BASELINES
 from echelon.envs.catalogue import PROBLEMS, make_problem
 from echelon.envs.network import Network
 from echelon.envs.scenarios import sample
@@ -73,8 +75,8 @@ def test_evaluate_measures_the_best_base_stock_policy_of_zipkin(command: Command
     assert record["parameters"]["levels"] == [25.0]
     assert record["mean"] == pytest.approx(5.198, rel=0.005)
     assert 0 < record["half_width"] < 0.02
-    assert (record["confidence"], record["reference"], record["reference_kind"]) == (0.95, 4.72852, "optimal")
-    assert record["gap_percent"] == pytest.approx(100 * (record["mean"] / 4.72852 - 1))
+    assert (record["confidence"], record["reference"], record["reference_kind"]) == (0.95, 4.72853, "optimal")
+    assert record["gap_percent"] == pytest.approx(100 * (record["mean"] / 4.72853 - 1))
 
 
 def test_evaluate_prints_a_line_per_figure(command: Command) -> None:
@@ -102,13 +104,23 @@ def test_evaluate_finds_the_optimum_of_a_serial_system_by_itself(command: Comman
     assert abs(gap) < 100 * 3 * half_width / mean
 
 
-def test_evaluate_has_no_gap_where_no_reference_is_known(command: Command) -> None:
+def test_evaluate_measures_the_gap_to_a_proven_bound_where_no_optimum_is_known(command: Command) -> None:
     record = evaluate(
         command,
         *("echelon/OneWarehouse-v0", "--set", "periods=120", "--replications", "20"),
         *("--policy", "base_stock", "--option", "levels=[40, 12, 12, 12]"),
     )
-    assert (record["reference"], record["reference_kind"], record["gap_percent"]) == (None, None, None)
+    bound = json.loads(command("bound", "echelon/OneWarehouse-v0", "--set", "periods=120", "--json").out)
+    assert (record["reference"], record["reference_kind"]) == (bound["lower_bound"], "lower_bound")
+    assert record["gap_percent"] == pytest.approx(100 * (record["mean"] / bound["lower_bound"] - 1))
+    assert float(str(record["gap_percent"])) > 0
+
+
+def test_bound_tells_the_bound_and_its_kind_in_words(command: Command) -> None:
+    ended = command("bound", "echelon/OneWarehouse-v0")
+    assert (ended.code, ended.err) == (0, "")
+    assert re.search(r"^lower_bound +15\.581$", ended.out, re.MULTILINE)
+    assert re.search(r"^kind +clark_scarf_relaxation$", ended.out, re.MULTILINE)
 
 
 BROKEN: dict[str, tuple[tuple[str, ...], str]] = {
@@ -316,6 +328,14 @@ def test_problems_lists_every_problem_with_its_parameters(command: Command) -> N
     assert "    lead_time = 4\n" in ended.out
 
 
+def test_baselines_lists_every_baseline_with_its_options(command: Command) -> None:
+    ended = command("baselines")
+    assert ended.code == 0
+    assert [line for line in ended.out.splitlines() if not line.startswith(" ")] == list(BASELINES)
+    assert "\n    service_level = 0.95 (float)\n    kind = 'fill_rate' (Service)\n" in ended.out
+    assert "seed" not in ended.out
+
+
 def test_version_is_that_of_the_package(command: Command) -> None:
     assert command("--version") == Ended(0, f"echelon {echelon.__version__}\n", "")
 
@@ -336,7 +356,7 @@ def test_help_is_shown_without_loading_the_heavy_packages() -> None:
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     *helped, loaded = shown.stdout.splitlines()
     assert loaded == "[]"
-    for name in ("problems", "run", "evaluate", "import"):
+    for name in ("problems", "baselines", "run", "evaluate", "bound", "import"):
         assert any(name in line for line in helped)
 
 

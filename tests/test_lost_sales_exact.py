@@ -40,7 +40,16 @@ from echelon.baselines.lost_sales_policies import (
 from echelon.baselines.lost_sales_policy_cost import lost_sales_policy_cost, rule_cost
 from echelon.baselines.lost_sales_system import LostSalesPolicy, LostSalesSystem, Rule, distinct
 from echelon.envs.catalogue import make_problem
-from echelon.envs.demand import Deterministic, DiscreteUniform, Empirical, Geometric, Law, Normal, Poisson
+from echelon.envs.demand import (
+    Deterministic,
+    DiscreteUniform,
+    Empirical,
+    Geometric,
+    Law,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+)
 from echelon.envs.dynamics import initial_state
 from echelon.envs.errors import MethodError
 from echelon.envs.network import Network
@@ -502,3 +511,32 @@ def test_options_are_checked() -> None:
 def test_a_search_over_whole_numbers_ends_at_the_least_of_a_convex_cost() -> None:
     assert least_whole(lambda n: (n - 7) ** 2, 30) == 7
     assert least_whole(lambda n: n**2, 3) == 0
+
+
+@pytest.mark.parametrize(
+    ("demand", "lead_time", "stockout_cost"), [(Poisson(mean=5), 3, 0.05), (NegativeBinomial(mean=4, sd=2.5), 2, 0.05)]
+)
+def test_a_low_stockout_cost_settles_although_the_best_orders_take_turns(
+    demand: Law, lead_time: int, stockout_cost: float
+) -> None:
+    best = lost_sales_optimum(demand=demand, lead_time=lead_time, holding_cost=1, stockout_cost=stockout_cost)
+    assert best.high - best.low <= 1e-5
+    never_ordering = stockout_cost * demand.mean_demand
+    assert 0.5 * never_ordering < best.cost < never_ordering
+
+
+def test_the_best_cap_is_found_where_it_lies_far_below_the_mean_demand() -> None:
+    for mean, lead_time, stockout_cost, cost in (
+        (3.0, 2, 0.1, 0.26320),
+        (3.0, 1, 0.2, 0.46315),
+        (8.0, 2, 0.05, 0.26783),
+    ):
+        problem = make_problem(
+            "echelon/LostSales-v0", lead_time=lead_time, stockout_cost=stockout_cost, demand_mean=mean
+        )
+        assert best_capped_base_stock(problem).model_cost == pytest.approx(cost, abs=5e-6)
+
+
+def test_demand_by_the_hundred_thousand_is_refused_at_once() -> None:
+    with pytest.raises(MethodError, match="the longest lead time that fits is 1, here it is 2"):
+        lost_sales_optimum(demand=Poisson(mean=1e5), lead_time=2, holding_cost=1, stockout_cost=9)

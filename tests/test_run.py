@@ -304,20 +304,48 @@ def test_a_run_folder_that_cannot_be_made_is_an_error_in_plain_words(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("override", "error", "message"),
+    ("override", "message"),
     [
-        ("policies.low.options.levels=[3, 4]", PolicyError, r"up_to must be 1 numbers, one per link \(got \[3, 4\]\)"),
-        ("policies.low.options.levels=[.nan]", PolicyError, "up_to must be 1 numbers"),
-        ("policies.low.options.levels=[3.5]", PolicyError, "up_to must be whole numbers"),
+        ("policies.low.options.levels=[3, 4]", r"up_to must be 1 numbers, one per link \(got \[3, 4\]\)"),
+        ("policies.low.options.levels=[.nan]", "up_to must be 1 numbers"),
+        ("policies.low.options.levels=[3.5]", "up_to must be whole numbers"),
     ],
 )
-def test_a_baseline_that_cannot_be_planned_leaves_no_folder(
-    override: str, error: type[Exception], message: str, tmp_path: Path
-) -> None:
+def test_a_baseline_that_cannot_be_planned_leaves_no_folder(override: str, message: str, tmp_path: Path) -> None:
     loaded = config(tmp_path, BASELINES, f"problems.shop.{override}")
-    with pytest.raises(error, match=message):
+    with pytest.raises(ConfigError, match=f"problems.shop.policies.low: {message}"):
         run_experiment(loaded, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_all_baselines_that_cannot_be_planned_are_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "simulate_stream", interrupt)
+    text = BASELINES + (
+        "  long:\n    id: zipkin2008/poisson-L4-p9\n    policies:\n"
+        "      best: {baseline: optimal, options: {memory_limit: 1000.0}}\n      eoq: {baseline: eoq}\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        run_experiment(config(tmp_path, text), out=tmp_path / "out")
+    lines = str(error.value).splitlines()
+    assert lines[0] == "problems.long.policies.best: optimal needs a problem that an exact method solves:"
+    assert lines[1].startswith("lost_sales_optimal needs ")
+    assert "problems.long.policies.eoq: eoq needs backorders at every outlet" in lines
+
+
+def test_beside_an_optimal_policy_gaps_are_those_of_paired_differences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_drawings(monkeypatch)
+    with_optimum = BASELINES + "      best: {baseline: optimal}\n"
+    folder = run_experiment(config(tmp_path, with_optimum), out=tmp_path / "out")
+    best, low = summary(folder, "best"), summary(folder, "low")
+    assert (best["gap_percent"], best["gap_half_width"]) == (pytest.approx(0, abs=1e-9), pytest.approx(0, abs=1e-9))
+    excess = estimate(column(folder, "low", "cost") - column(folder, "best", "cost"))
+    assert low["reference"] == best["model_cost"] == pytest.approx(OPTIMUM, abs=1e-5)
+    assert low["gap_percent"] == pytest.approx(100 * excess.mean / low["reference"])
+    assert low["gap_half_width"] == pytest.approx(100 * excess.half_width / low["reference"])
 
 
 @pytest.mark.parametrize(
@@ -359,6 +387,7 @@ def test_a_run_that_fails_keeps_only_what_was_trained(
             (folder / name / "policy.json").write_text("{}", encoding="utf-8")
         return Competitor(name, "learned", lambda state: state, {}, 0.0)
 
+    monkeypatch.setattr(run, "_plan_baselines", lambda *_: {"shop": {}})
     monkeypatch.setattr(run, "prepare", prepare)
     monkeypatch.setattr(run, "simulate_stream", failure)
     loaded = config(tmp_path)
