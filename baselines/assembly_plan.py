@@ -98,5 +98,6 @@ def rosling_plan(problem: Problem) -> Plan:
         {"levels": (policy.levels * per_end_item).tolist(), "total_lead_time": total},
         model_cost=best.cost + law.mean_demand * tree.flow_cost(best.equivalent),
         optimal=True,
-        citation="K. Rosling, Operations Research 37(4), 1989",
+        citation="K. Rosling, Optimal inventory policies for assembly systems under random demands, "
+        "Operations Research 37(4), 1989",
     )

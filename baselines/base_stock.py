@@ -34,8 +34,14 @@ from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios
 from echelon.envs.simulate import simulate_cost
 
-ARROW_KARLIN_SCARF = "K. J. Arrow, S. Karlin and H. Scarf, Studies in the Mathematical Theory of Inventory, 1958"
-XIN = "L. Xin, Understanding the performance of capped base-stock policies, Operations Research 69(1), 2021"
+ARROW_KARLIN_SCARF = (
+    "K. J. Arrow, S. Karlin and H. Scarf, Studies in the Mathematical Theory of Inventory and Production, "
+    "Stanford University Press, 1958"
+)
+XIN = (
+    "L. Xin, Understanding the performance of capped base-stock policies in lost-sales inventory models, "
+    "Operations Research 69(1), 2021"
+)
 
 
 def base_stock(

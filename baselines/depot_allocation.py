@@ -8,8 +8,9 @@ and a retailer that is there already gets nothing. Two rules:
 - `"balanced"`: equal fractiles, the retailer with the lowest ``(y_i - E[D_i]) / sd(D_i)`` is next,
 - `"myopic"`: the retailer whose next unit lowers the expected cost ``C_i(y_i)`` the most is next,
 
-with ``D_i`` the demand of ``L_i + 1`` periods. For normal demand and equal cost ratios ``p_i / h_i`` they
-are the same (Zipkin 1984; Federgruen and Zipkin 1984).
+with ``D_i`` the demand of ``L_i + 1`` periods. Under the myopic rule all retailers have one slope of cost nu,
+``P(D_i <= y_i) = (p_i + nu) / (h_i + p_i)``, so for normal demand the two are the same where ``h_i`` and ``p_i``
+each are equal at all retailers. Equal ratios ``p_i / h_i`` are not enough, except at ``nu = 0``.
 """
 
 from __future__ import annotations

@@ -32,7 +32,11 @@ from echelon.baselines.requirements import require, require_average_backorder_co
 from echelon.envs.network import OUTSIDE, Network, topological_order
 from echelon.envs.problem import Problem
 
-CITATION = "A. Federgruen and P. Zipkin, Operations Research 32(4), 1984; A. J. Clark and H. Scarf, 1960"
+CITATION = (
+    "A. Federgruen and P. Zipkin, Computational issues in an infinite-horizon, multiechelon inventory model, "
+    "Operations Research 32(4), 1984; "
+    "A. J. Clark and H. Scarf, Optimal policies for a multi-echelon inventory problem, Management Science 6(4), 1960"
+)
 COARSEST = 1 / 16
 """First lattice step for continuous demand, in standard deviations of the least variable outlet."""
 MOST_CELLS = 2**12

@@ -1,6 +1,6 @@
 """Economic order quantities where the supplier fails: disruptions, and yields that are not certain.
 
-Snyder & Shen, *Fundamentals of Supply Chain Theory* (2nd ed., 2019), sections 9.2 and 9.4. Demand is
+Snyder & Shen, *Fundamentals of Supply Chain Theory* (2nd ed., 2019), chapter 9. Demand is
 known and constant; time is continuous. Symbols as in `eoq`. Costs, rates and quantities must be
 greater than 0, or `MethodError` is raised.
 """
@@ -34,8 +34,8 @@ def eoq_with_disruptions(
 
         g(Q) = (K + h Q^2 / (2 d) + p d psi / m) / (Q / d + psi / m).
 
-    M. Parlar and D. Berkin, Future supply uncertainty in EOQ models, Naval Research Logistics 38, 1991,
-    as corrected by E. Berk and A. Arreola-Risa, Naval Research Logistics 41, 1994. It is assumed that
+    M. Parlar and D. Berkin, Future supply uncertainty in EOQ models, Naval Research Logistics 38(1), 1991,
+    as corrected by E. Berk and A. Arreola-Risa, Naval Research Logistics 41(1), 1994. It is assumed that
     serving is worth it: `stockout_cost` must exceed what a unit costs at the economic order quantity
     without disruptions, ``sqrt(2 K h / d)``, or the best cost would be that of never ordering.
     """
@@ -94,7 +94,7 @@ def eoq_additive_yield(
     yield_sd: float,
     order_quantity: float | None = None,
 ) -> LotSize:
-    """The order quantity where Q + Y units arrive, whatever Q: units are lost (Y < 0) or added (section 9.4).
+    """The order quantity where Q + Y units arrive, whatever Q: units are lost (Y < 0) or added.
 
     A delivery of R units costs ``K + h R^2 / (2 d)`` and lasts ``R / d``. With ``r = Q + E[Y]`` and s the
     standard deviation of Y the cost is ``K d / r + h (r^2 + s^2) / (2 r)``, least at
@@ -121,7 +121,7 @@ def eoq_multiplicative_yield(
     yield_sd: float,
     order_quantity: float | None = None,
 ) -> LotSize:
-    """The order quantity where Q Z units arrive: a random share Z of what was ordered (section 9.4).
+    """The order quantity where Q Z units arrive: a random share Z of what was ordered.
 
     The cost is ``K d / (Q m) + h Q (m^2 + s^2) / (2 m)`` with m and s the mean and the standard
     deviation of Z, least at ``Q* = sqrt(2 K d / (h (m^2 + s^2)))``.

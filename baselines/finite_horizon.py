@@ -8,7 +8,7 @@ where ``G_t(y) = h_t E[(y - X_t)+] + p_t E[(X_t - y)+]`` and X_t is the demand t
 D_t, or the demand of L + 1 periods where orders take L periods. If fixed costs do not rise faster than
 money grows, ``K_t >= gamma K_{t+1}``, an (s, S) rule is optimal in every period (H. Scarf, The optimality
 of (S, s) policies in the dynamic inventory problem, 1960); without fixed costs s = S. Snyder & Shen
-(2019), section 4.5.
+(2019), sections 4.3.3 and 4.4.3.
 
 Positions are whole numbers. Demand that is not whole is rounded to the nearest unit where it moves the
 position, while G_t is that of the law itself. `scarf_recursion` solves it.
@@ -31,7 +31,10 @@ from echelon.envs.demand import Law
 from echelon.envs.errors import MethodError
 from echelon.envs.problem import Problem
 
-SCARF = "H. Scarf, The optimality of (S, s) policies in the dynamic inventory problem, 1960"
+SCARF = (
+    "H. Scarf, The optimality of (S, s) policies in the dynamic inventory problem, in: K. J. Arrow, S. Karlin and "
+    "P. Suppes (eds.), Mathematical Methods in the Social Sciences, 1959, Stanford University Press, 1960"
+)
 
 
 def finite_horizon(

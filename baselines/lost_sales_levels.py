@@ -14,7 +14,7 @@ from math import ceil
 import numpy as np
 from scipy.linalg import solve_toeplitz
 
-from echelon.baselines.base_stock import ARROW_KARLIN_SCARF, XIN
+from echelon.baselines.base_stock import XIN
 from echelon.baselines.lost_sales_policy_cost import MEMORY, rule_cost
 from echelon.baselines.lost_sales_system import Ints, LostSalesSystem, system_of
 from echelon.baselines.plan import Plan
@@ -22,6 +22,10 @@ from echelon.envs.errors import MethodError
 from echelon.envs.policy import order_up_to
 from echelon.envs.problem import Problem
 
+JANAKIRAMAN_ROUNDY = (
+    "G. Janakiraman and R. O. Roundy, Lost-sales problems with stochastic lead times: convexity results for "
+    "base-stock policies, Operations Research 52(5), 2004"
+)
 XIN_GOLDBERG = (
     "L. Xin and D. A. Goldberg, Optimality gap of constant-order policies decays exponentially in the lead time "
     "for lost sales models, Operations Research 64(6), 2016"
@@ -56,7 +60,7 @@ def best_base_stock(problem: Problem, *, memory_limit: float = MEMORY) -> Plan:
 
     level = least_whole(cost, int(system.limits[0]))
     policy = order_up_to(problem.network, [level])
-    return Plan(policy, {"levels": [float(level)]}, model_cost=cost(level), citation=ARROW_KARLIN_SCARF)
+    return Plan(policy, {"levels": [float(level)]}, model_cost=cost(level), citation=JANAKIRAMAN_ROUNDY)
 
 
 def best_capped_base_stock(problem: Problem, *, memory_limit: float = MEMORY) -> Plan:

@@ -28,11 +28,20 @@ from echelon.envs.demand import Law
 from echelon.envs.policy import order_up_to
 from echelon.envs.problem import Problem
 
+CITATION = (
+    "Y.-S. Zheng and A. Federgruen, Finding optimal (s, S) policies is about as simple as evaluating a single policy, "
+    "Operations Research 39(4), 1991; optimal over all policies: D. L. Iglehart, Dynamic programming and stationary "
+    "analysis of inventory problems, in: H. Scarf, D. Gilford and M. Shelly (eds.), Multistage Inventory Models and "
+    "Techniques, Stanford University Press, 1963; A. F. Veinott and H. M. Wagner, Computing optimal (s, S) inventory "
+    "policies, Management Science 11(5), 1965; Y.-S. Zheng, A simple proof for optimality of (s, S) policies in "
+    "infinite-horizon inventory systems, Journal of Applied Probability 28(4), 1991"
+)
+
 
 def optimal_min_max(
     *, demand: Law, holding_cost: float, stockout_cost: float, fixed_cost: float, lead_time: float = 0
 ) -> MinMaxResult:
-    """The (s, S) policy that costs least on average; no other policy costs less (Iglehart 1963).
+    """The (s, S) policy that costs least on average; no other policy costs less (Iglehart 1963, Zheng 1991).
 
     Costs are `holding_cost` h per unit on hand and `stockout_cost` b per unit backordered at the end of a
     period, and `fixed_cost` K per period with an order. An order placed in period t can serve the demand
@@ -84,6 +93,5 @@ def optimal_min_max_plan(problem: Problem) -> Plan:
         {"reorder": [best.reorder], "up_to": [best.up_to]},
         model_cost=best.cost + flow_cost(problem.network),
         optimal=True,
-        citation="Y.-S. Zheng and A. Federgruen, Operations Research 39(4), 1991; "
-        "optimal over all policies: H. Scarf 1960, D. L. Iglehart 1963",
+        citation=CITATION,
     )

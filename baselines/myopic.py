@@ -65,7 +65,8 @@ def myopic_base_stock(
     ``G(y) = c y + h E[(y - D)+] + p E[(D - y)+] - gamma c' E[y - D]``, with c the purchase cost now and
     c' that of the next period: what is left (or owed) then need not (or must) be bought. It is least at
     the quantile of D at ``(p - (c - gamma c')) / (p + h)``, which must lie between 0 and 1, or
-    `MethodError` is raised. Snyder & Shen (2019), section 4.5; Veinott (1965).
+    `MethodError` is raised. Veinott (1965); P. H. Zipkin, *Foundations of
+    Inventory Management*, 2000, chapter 9.
     """
     require_positive("holding_cost", holding_cost)
     require_positive("stockout_cost", stockout_cost)

@@ -1,7 +1,7 @@
 """The newsvendor: how much stock to have before a random demand, at a single location.
 
 Symbols and equations are those of Snyder & Shen, *Fundamentals of Supply Chain Theory* (2nd ed.,
-2019), sections 4.3 and 4.4. The same formula gives the optimal base-stock level of a location that
+2019), section 4.3. The same formula gives the optimal base-stock level of a location that
 is reviewed every period, backorders its shortages and pays no fixed cost to order.
 """
 
@@ -126,7 +126,8 @@ def newsvendor_plan(problem: Problem) -> Plan:
         {"levels": [best.level]},
         model_cost=best.cost + flow_cost(problem.network),
         optimal=True,
-        citation="F. Y. Edgeworth 1888; K. J. Arrow, T. Harris and J. Marschak, Econometrica 19(3), 1951",
+        citation="F. Y. Edgeworth, The mathematical theory of banking, Journal of the Royal Statistical Society 51(1), "
+        "1888; K. J. Arrow, T. Harris and J. Marschak, Optimal inventory policy, Econometrica 19(3), 1951",
     )
 
 

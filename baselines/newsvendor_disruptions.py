@@ -1,4 +1,7 @@
-"""The newsvendor whose supplier is up and down in turns while demand is known (Snyder & Shen 2019, section 9.3)."""
+"""The newsvendor whose supplier is up and down in turns while demand is known.
+
+Snyder & Shen, *Fundamentals of Supply Chain Theory* (2nd ed., 2019), chapter 9, example 9.3.
+"""
 
 from __future__ import annotations
 

@@ -28,9 +28,13 @@ from echelon.envs.policy import order_up_to
 from echelon.envs.problem import Problem
 
 CITATIONS: dict[Method, str] = {
-    "exact": "R. M. Simon, Operations Research 19, 1971; S. Axsäter, Operations Research 38(1), 1990",
-    "metric": "C. C. Sherbrooke, METRIC, Operations Research 16(1), 1968",
-    "two_moment": "S. C. Graves, A multi-echelon inventory model for a repairable item, Management Science 31, 1985",
+    "exact": "R. M. Simon, Stationary properties of a two-echelon inventory model for low demand items, "
+    "Operations Research 19(3), 1971; S. Axsäter, Simple solution procedures for a class of two-echelon inventory "
+    "problems, Operations Research 38(1), 1990",
+    "metric": "C. C. Sherbrooke, METRIC: a multi-echelon technique for recoverable item control, "
+    "Operations Research 16(1), 1968",
+    "two_moment": "S. C. Graves, A multi-echelon inventory model for a repairable item with one-for-one "
+    "replenishment, Management Science 31(10), 1985",
 }
 
 

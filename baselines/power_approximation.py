@@ -116,5 +116,6 @@ def power_approximation_plan(problem: Problem) -> Plan:
         order_up_to(problem.network, [up_to], reorder=[reorder]),
         {"reorder": [reorder], "up_to": [up_to]},
         model_cost=cost,
-        citation="R. Ehrhardt and C. Mosier, Management Science 30(5), 1984",
+        citation="R. Ehrhardt and C. Mosier, A revision of the power approximation for computing (s, S) policies, "
+        "Management Science 30(5), 1984",
     )

@@ -18,7 +18,10 @@ from echelon.envs.policy import OrderUpTo, Position, order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios
 
-SCARF = "H. Scarf, The optimality of (S, s) policies in the dynamic inventory problem, 1960"
+SCARF = (
+    "H. Scarf, The optimality of (S, s) policies in the dynamic inventory problem, in: K. J. Arrow, S. Karlin and "
+    "P. Suppes (eds.), Mathematical Methods in the Social Sciences, 1959, Stanford University Press, 1960"
+)
 
 
 def min_max(

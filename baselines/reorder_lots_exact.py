@@ -143,8 +143,9 @@ def optimal_reorder_lots_plan(problem: Problem) -> Plan:
         reorder_lots(problem.network, [best.reorder], [best.lot]),
         {"reorder": [best.reorder], "lot": [best.lot]},
         model_cost=best.cost + flow_cost(problem.network),
-        citation="A. Federgruen and Y.-S. Zheng, Operations Research 40(4), 1992; "
-        "Y.-S. Zheng and F. Chen, Naval Research Logistics 39(3), 1992",
+        citation="A. Federgruen and Y.-S. Zheng, An efficient algorithm for computing an optimal (r, Q) policy in "
+        "continuous review stochastic inventory systems, Operations Research 40(4), 1992; "
+        "Y.-S. Zheng and F. Chen, Inventory policies with quantized ordering, Naval Research Logistics 39(3), 1992",
     )
 
 

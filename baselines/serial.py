@@ -48,6 +48,14 @@ from echelon.envs.problem import Problem
 
 Rounding = Literal["down", "up"]
 
+CLARK_SCARF = (
+    "A. J. Clark and H. Scarf, Optimal policies for a multi-echelon inventory problem, Management Science 6(4), 1960"
+)
+SHANG_SONG = (
+    "K. H. Shang and J.-S. Song, Newsvendor bounds and heuristic for optimal policies in serial supply chains, "
+    "Management Science 49(5), 2003"
+)
+
 
 @dataclass(frozen=True)
 class SerialPolicy:
@@ -100,7 +108,7 @@ def clark_scarf_plan(problem: Problem) -> Plan:
     """
     chain = serial_network(problem, "clark_scarf")
     best = clark_scarf(**chain.arguments)
-    return _plan(chain, best, optimal=True, citation="A. J. Clark and H. Scarf, Management Science 6(4), 1960")
+    return _plan(chain, best, optimal=True, citation=CLARK_SCARF)
 
 
 def shang_song_plan(problem: Problem, *, rounding: Rounding | None = None) -> Plan:
@@ -110,7 +118,7 @@ def shang_song_plan(problem: Problem, *, rounding: Rounding | None = None) -> Pl
     """
     chain = serial_network(problem, "shang_song")
     found = shang_song(**chain.arguments, rounding=rounding)
-    return _plan(chain, found, optimal=False, citation="K. H. Shang and J.-S. Song, Management Science 49(5), 2003")
+    return _plan(chain, found, optimal=False, citation=SHANG_SONG)
 
 
 def _plan(chain: SerialNetwork, found: SerialPolicy, *, optimal: bool, citation: str) -> Plan:

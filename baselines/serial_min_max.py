@@ -96,7 +96,8 @@ def serial_min_max_plan(problem: Problem) -> Plan:
         model_cost=best.cost + chain.flow_cost,
         optimal=True,
         citation=(
-            "A. J. Clark and H. Scarf, Management Science 6(4), 1960; "
-            "F. Chen and Y.-S. Zheng, Management Science 40(11), 1994"
+            "A. J. Clark and H. Scarf, Optimal policies for a multi-echelon inventory problem, "
+            "Management Science 6(4), 1960; F. Chen and Y.-S. Zheng, Lower bounds for multi-echelon stochastic "
+            "inventory systems, Management Science 40(11), 1994"
         ),
     )

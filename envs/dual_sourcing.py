@@ -12,7 +12,8 @@ from echelon.envs.problem_defaults import DemandSpec, default_horizon
 
 GIJSBRECHTS = (
     "J. Gijsbrechts, R. N. Boute, J. A. Van Mieghem and D. J. Zhang, Can deep reinforcement learning improve inventory "
-    "management?, Manufacturing & Service Operations Management 24(3), 2022; heuristics: L. Xin and D. A. Goldberg, "
+    "management? Performance on lost sales, dual-sourcing, and multi-echelon problems, "
+    "Manufacturing & Service Operations Management 24(3), 2022; heuristics: L. Xin and D. A. Goldberg, "
     "Asymptotic optimality of tailored base-surge policies in dual-sourcing inventory systems, "
     "Management Science 64(1), 2018"
 )
@@ -21,7 +22,8 @@ OPTIMA = {
     (2, 10): 19.73333, (3, 10): 20.34105, (4, 10): 20.61223, (5, 10): 20.76530,
 }  # fmt: skip
 """Average cost per period beyond the regular price of the demand, by (regular lead time, premium of the expedited
-source): demand uniform on 0, ..., 4, holding cost 5, stockout cost 495, expedited lead time 0."""
+source): demand uniform on 0, ..., 4, holding cost 5, stockout cost 495, expedited lead time 0.
+The paper has regular lead times 2, 3 and 4; 5 extends it with the same parameters."""
 
 
 def dual_sourcing(
@@ -90,6 +92,9 @@ def _reference(
         return None
     for (periods, ratio), rest in OPTIMA.items():
         if periods == lead_time and math.isclose(premium, ratio * scale):
-            source = "relative value iteration; instances of Gijsbrechts et al. (2022)"
+            source = (
+                "relative value iteration; instances of Gijsbrechts et al. (2022), "
+                "beyond its regular lead times of 2 to 4 where longer"
+            )
             return Reference(price * law.mean_demand + rest * scale, "optimal", source)
     return None

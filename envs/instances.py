@@ -1,7 +1,8 @@
 """Published instances: problems of the catalogue with the parameters of a paper, by name.
 
 An instance is named `paper/instance`, and can be used wherever the id of a problem can. Its reference
-is the problem's own (see the problems' modules), or else the published value that is given here.
+is the problem's own (see the problems' modules), or else the published value that is given here. Two families
+go on where the paper stops, with its parameters: `zipkin2008` above lead time 4, `gijsbrechts2022` above 4.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def perishable(
     The paper charges a unit that expires `waste_cost` but no holding cost in its last period, while the model
     holds it until the end of the period: here it is charged `waste_cost - holding_cost` on top. The
     paper's returns are costs of 365 periods in the steady state, discounted at 0.99: multiply the average cost
-    per period by (1 - 0.99**365) / 0.01 = 97.447.
+    per period by (1 - 0.99**365) / 0.01 = 97.448.
     """
     if waste_cost < holding_cost:
         raise ConfigError([f"waste_cost must be at least holding_cost = {holding_cost:g} (got {waste_cost:g})"])

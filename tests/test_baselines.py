@@ -452,7 +452,7 @@ def test_the_reference_is_the_problems_own_or_that_of_an_exact_method() -> None:
 def test_the_reference_is_a_proven_bound_where_no_optimum_can_be_had_quickly() -> None:
     for problem_id, parameters, kind in (
         ("echelon/OneWarehouse-v0", {"periods": 300}, "clark_scarf_relaxation"),
-        ("echelon/Network-v0", {"periods": 300}, "information_relaxation"),
+        ("echelon/Network-v0", {"periods": 300}, "newsvendor_relaxation"),
         ("echelon/LostSales-v0", {"periods": 300, "lead_time": 9}, "information_relaxation"),
     ):
         problem = make_problem(problem_id, **parameters)
