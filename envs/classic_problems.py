@@ -87,7 +87,8 @@ def _lost_sales_reference(law: Law, lead_time: int, holding_cost: float, stockou
     optima = LOST_SALES_OPTIMA.get(str(getattr(law, "law", "")), {})
     for (periods, ratio), value in optima.items():
         if periods == lead_time and math.isclose(ratio * holding_cost, stockout_cost):
-            source = "relative value iteration; test bed of Zipkin (2008), beyond its lead times of 1 to 4 where longer"
+            bed = "test bed of Zipkin (2008)" + (", extended to longer lead times" if lead_time > 4 else "")
+            source = f"relative value iteration; {bed}"
             return Reference(value * holding_cost, "optimal", source)
     return None
 

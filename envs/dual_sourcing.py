@@ -92,9 +92,7 @@ def _reference(
         return None
     for (periods, ratio), rest in OPTIMA.items():
         if periods == lead_time and math.isclose(premium, ratio * scale):
-            source = (
-                "relative value iteration; instances of Gijsbrechts et al. (2022), "
-                "beyond its regular lead times of 2 to 4 where longer"
-            )
+            bed = "instances of Gijsbrechts et al. (2022)" + (", extended to lead time 5" if lead_time > 4 else "")
+            source = f"relative value iteration; {bed}"
             return Reference(price * law.mean_demand + rest * scale, "optimal", source)
     return None

@@ -65,7 +65,11 @@ def gap(cost: Estimate, reference: Reference | None) -> Gap | None:
     if reference is None or reference.value == 0:
         return None
     scale = 100 / abs(reference.value)
-    return Gap((cost.mean - reference.value) * scale, cost.half_width * scale)
+    return Gap(*(_without_rounding(value * scale) for value in (cost.mean - reference.value, cost.half_width)))
+
+
+def _without_rounding(percent: float) -> float:
+    return 0.0 if abs(percent) <= 100 * NEGLIGIBLE else percent
 
 
 def compare(costs: Mapping[str, Floats], *, confidence: float = 0.95) -> dict[str, Difference]:
