@@ -23,9 +23,9 @@ from echelon.baselines.eoq import eoq_plan as eoq_plan
 from echelon.baselines.finite_horizon import finite_horizon_plan as finite_horizon_plan
 from echelon.baselines.information_relaxation import information_relaxation as information_relaxation
 from echelon.baselines.lost_sales import lost_sales_optimal as lost_sales_optimal
-from echelon.baselines.lost_sales_levels import best_base_stock as best_base_stock
-from echelon.baselines.lost_sales_levels import best_capped_base_stock as best_capped_base_stock
 from echelon.baselines.lost_sales_levels import constant_order as constant_order
+from echelon.baselines.lost_sales_levels import lost_sales_base_stock as lost_sales_base_stock
+from echelon.baselines.lost_sales_levels import lost_sales_capped_base_stock as lost_sales_capped_base_stock
 from echelon.baselines.lost_sales_policies import myopic_lost_sales as myopic_lost_sales
 from echelon.baselines.lost_sales_policies import projected_inventory_level as projected_inventory_level
 from echelon.baselines.lost_sales_policies import vector_base_stock as vector_base_stock
@@ -38,9 +38,9 @@ from echelon.baselines.one_for_one_plans import metric_plan as metric_plan
 from echelon.baselines.one_for_one_plans import one_for_one_plan as one_for_one_plan
 from echelon.baselines.one_for_one_plans import two_moment_plan as two_moment_plan
 from echelon.baselines.open_loop import open_loop_optimum as open_loop_optimum
-from echelon.baselines.optimal import DYNAMIC_PROGRAMMES as DYNAMIC_PROGRAMMES
-from echelon.baselines.optimal import FINITE as FINITE
-from echelon.baselines.optimal import LONG_RUN as LONG_RUN
+from echelon.baselines.optimal import EXACT_BY_TABLE as EXACT_BY_TABLE
+from echelon.baselines.optimal import EXACT_FINITE as EXACT_FINITE
+from echelon.baselines.optimal import EXACT_LONG_RUN as EXACT_LONG_RUN
 from echelon.baselines.optimal import optimal as optimal
 from echelon.baselines.perishable import perishable_optimal as perishable_optimal
 from echelon.baselines.perishable_policies import bsp_low_ew as bsp_low_ew

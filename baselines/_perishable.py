@@ -30,15 +30,13 @@ class Tables(NamedTuple):
     chance: Any
     """[K] the discounted probability of k units of demand."""
     at_least: Any
-    """[K + 1] the discounted probability of k units or more; 0 at the end."""
+    """[K] the discounted probability of k units or more."""
     stock_cost: Any
     """[I] expected holding and stockout cost of a period that begins with i units in stock."""
     scrap_cost: Any
     """[I] scrap_cost * E[(i - demand)+]"""
     order_cost: Any
     """[size]"""
-    """The part of a change of value that a sweep makes. Below 1 the values settle even where good states come in
-    turns, as they do under LIFO; the change itself, which bounds the cost, is that of the whole step."""
 
 
 @compiled

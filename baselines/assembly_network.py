@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from echelon.baselines.assembly import SerialEquivalent
-from echelon.baselines.requirements import require, require_average_backorder_cost
+from echelon.baselines.requirements import require, require_average_backorder_cost, require_steady_demand
 from echelon.envs.network import OUTSIDE, Link, Network, Node
 from echelon.envs.problem import Problem
 
@@ -171,6 +171,7 @@ def _difference(cost: float, parts: float) -> float:
 def _require_assembly(problem: Problem, method: str) -> None:
     network = problem.network
     require_average_backorder_cost(problem, method, allowed=("quantity", "processing_time"))
+    require_steady_demand(problem, method)
     sources = [link.source for link in network.links if link.source != OUTSIDE]
     tree = len(network.outlets) == 1 and len({*sources, network.outlets[0].name}) == len(sources) + 1
     require(method, {"an assembly network: one outlet, and one link out of every other node": not tree})

@@ -30,6 +30,7 @@ from echelon.baselines.requirements import (
     require_classic,
     require_positive,
     require_single_location,
+    require_steady_demand,
 )
 from echelon.baselines.stock_cost import StockCost
 from echelon.baselines.total_demand import LatticeTotal
@@ -151,7 +152,7 @@ def dual_sourcing_of(problem: Problem, method: str) -> tuple[DualSourcing, Sourc
     Units in transit are charged for the lead time of their source, which is part of its unit cost here.
     """
     node, links, law = problem.network.nodes[0], problem.network.links, problem.network.laws[0]
-    require_single_location(problem, method)
+    require_single_location(problem, method, links=2)
     components = len({link.item for link in links})
     found = f"links: {len(links)}, components: {components}"
     require(method, {f"two sources of one component ({found})": len(links) != 2 or components != 1})
@@ -165,6 +166,7 @@ def dual_sourcing_of(problem: Problem, method: str) -> tuple[DualSourcing, Sourc
         },
     )
     require_classic(problem, method, allowed=("component",))
+    require_steady_demand(problem, method)
     times = [int(link.mean_lead_time) for link in links]
     costs = [link.unit_cost + link.transit_holding_cost * time for link, time in zip(links, times, strict=True)]
     fast, slow = (0, 1) if times[0] < times[1] else (1, 0)

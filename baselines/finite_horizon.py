@@ -55,7 +55,9 @@ def finite_horizon(
     `demand` is one law, whose calendar is followed, or one per period. Costs are one number or one per
     period, per unit and period or per order. What is left, or owed, after the last period costs
     `terminal_holding_cost`, or `terminal_stockout_cost`, per unit. The cost is that from
-    `initial_inventory_level`, discounted to the start of the first period. Any cost may be 0.
+    `initial_inventory_level`, discounted to the start of the first period. Any cost may be 0. Where a fixed cost
+    rises faster than the discount allows (Scarf's condition ``K_t >= gamma K_{t+1}``) the cost is still the
+    optimum, but no (s, S) levels need attain it.
 
     >>> from echelon.envs.demand import Normal
     >>> best = finite_horizon(demand=Normal(mean=18, sd=3), periods=10, holding_cost=1, stockout_cost=25,

@@ -83,6 +83,10 @@ def total(parts: Sequence[Series], periods: int) -> Series:
     )
 
 
+LONGEST = 600.0
+"""Seconds after which HiGHS is stopped."""
+
+
 class Program:
     """A programme under construction: what is charged is minimised subject to what is required."""
 
@@ -120,9 +124,9 @@ class Program:
         self._charged.append(series * rate)
 
     @property
-    def size(self) -> int:
-        """Number of variables."""
-        return self._count
+    def choices(self) -> int:
+        """Number of variables that are 0 or 1."""
+        return sum(int((upper == 1).sum()) for _, upper, integer in self._bounds if integer)
 
     def solve(self) -> tuple[float, Floats]:
         """The least cost and a solution that attains it. Raises `MethodError` if HiGHS finds none."""
@@ -145,7 +149,7 @@ class Program:
             integrality=whole if whole.any() else None,
             bounds=Bounds(*(np.concatenate([bound[side] for bound in self._bounds]) for side in (0, 1))),
             constraints=LinearConstraint(coo_array((values, (rows, columns)), shape=shape).tocsc(), low, high),
-            options={"mip_rel_gap": 0.0},
+            options={"mip_rel_gap": 0.0, "time_limit": LONGEST},
         )
         if not found.success:
             raise MethodError(f"the linear programme of {self._count:,} variables was not solved: {found.message}")

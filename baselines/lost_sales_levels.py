@@ -51,9 +51,9 @@ class CappedBaseStock:
         return np.asarray(np.clip(self.level - on_hand - pipeline.sum(1), 0, self.cap))
 
 
-def best_base_stock(problem: Problem, *, memory_limit: float = MEMORY) -> Plan:
+def lost_sales_base_stock(problem: Problem, *, memory_limit: float = MEMORY) -> Plan:
     """The base-stock level of least exact cost; that cost is convex in the level (Janakiraman and Roundy 2004)."""
-    system = system_of(problem, "best_base_stock")
+    system = system_of(problem, "lost_sales_base_stock")
 
     def cost(level: int) -> float:
         return rule_cost(system, CappedBaseStock(level, level), memory_limit=memory_limit).cost
@@ -63,13 +63,13 @@ def best_base_stock(problem: Problem, *, memory_limit: float = MEMORY) -> Plan:
     return Plan(policy, {"levels": [float(level)]}, model_cost=cost(level), citation=JANAKIRAMAN_ROUNDY)
 
 
-def best_capped_base_stock(problem: Problem, *, memory_limit: float = MEMORY) -> Plan:
+def lost_sales_capped_base_stock(problem: Problem, *, memory_limit: float = MEMORY) -> Plan:
     """The base-stock level and the largest order of least exact cost (Xin 2021).
 
     For each cap, from 1 on, the search finds the best level; it ends where `RISES` caps in a row were no
     better, beyond the mean demand.
     """
-    system = system_of(problem, "best_capped_base_stock")
+    system = system_of(problem, "lost_sales_capped_base_stock")
 
     @cache
     def cost(level: int, cap: int) -> float:
@@ -109,7 +109,7 @@ def constant_order(problem: Problem, *, quantity: int | None = None) -> Plan:
     if cost == np.inf:
         raise MethodError(f"quantity must be further below the mean demand {system.mean:g}, got {quantity:g}")
     policy = order_up_to(problem.network, [OUT_OF_REACH], cap=[quantity])
-    return Plan(policy, {"quantities": [float(quantity)]}, model_cost=cost, citation=XIN_GOLDBERG)
+    return Plan(policy, {"quantity": quantity}, model_cost=cost, citation=XIN_GOLDBERG)
 
 
 def constant_order_cost(system: LostSalesSystem, quantity: int) -> float:

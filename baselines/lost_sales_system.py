@@ -25,6 +25,7 @@ from echelon.baselines.requirements import (
     require_classic,
     require_positive,
     require_single_location,
+    require_steady_demand,
 )
 from echelon.baselines.total_demand import LatticeTotal
 from echelon.envs.demand import Law
@@ -195,7 +196,6 @@ def system_of(problem: Problem, method: str) -> LostSalesSystem:
     require(
         method,
         {
-            f"a single supply link (got {len(network.links)})": len(network.links) > 1,
             "customers who do not wait (stockout_rule lost_sales)": node.stockout_rule != "lost_sales",
             "no fixed cost per order": link.fixed_cost > 0,
             "a positive holding cost": node.holding_cost == 0,
@@ -204,6 +204,7 @@ def system_of(problem: Problem, method: str) -> LostSalesSystem:
     )
     require_average_cost(problem, method)
     require_classic(problem, method, allowed=["price"])
+    require_steady_demand(problem, method)
     lead_time = int(link.mean_lead_time)
     purchase = link.unit_cost + link.transit_holding_cost * lead_time - node.price
     return LostSalesSystem(network.laws[0], lead_time, node.holding_cost, node.stockout_cost, purchase)

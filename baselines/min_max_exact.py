@@ -15,11 +15,11 @@ from echelon.baselines.flow_cost import flow_cost
 from echelon.baselines.lead_time_demand import lead_time_demand
 from echelon.baselines.plan import Plan
 from echelon.baselines.renewal_reward import MinMaxResult, best_min_max, renewal_reward_cost
-from echelon.baselines.single_location import (
+from echelon.baselines.reorder_model import (
+    arguments_of,
     require_costs,
     require_stockout_cost,
     require_whole_backorder_theory,
-    single_location,
     some_whole_demand,
     whole_levels,
 )
@@ -87,7 +87,7 @@ def optimal_min_max_plan(problem: Problem) -> Plan:
     """
     require_whole_backorder_theory(problem, "optimal_min_max")
     require_stockout_cost(problem, "optimal_min_max")
-    best = optimal_min_max(**single_location(problem))
+    best = optimal_min_max(**arguments_of(problem))
     return Plan(
         order_up_to(problem.network, [best.up_to], reorder=[best.reorder]),
         {"reorder": [best.reorder], "up_to": [best.up_to]},

@@ -15,14 +15,14 @@ from echelon.baselines.plan import Plan
 from echelon.baselines.position_service import Service, ServiceLevels, ServiceOfPosition, require_service_level
 from echelon.baselines.renewal_reward import renewal_density
 from echelon.baselines.reorder_lots_exact import Review, orders_in_lots, require_single_units, review_model
-from echelon.baselines.requirements import require_at_least_zero, require_positive
-from echelon.baselines.service_search import Family, ServiceResult, cheapest_with_service
-from echelon.baselines.single_location import (
+from echelon.baselines.reorder_model import (
+    arguments_of,
     require_whole_backorder_theory,
-    single_location,
     some_whole_demand,
     whole_levels,
 )
+from echelon.baselines.requirements import require_at_least_zero, require_positive
+from echelon.baselines.service_search import Family, ServiceResult, cheapest_with_service
 from echelon.baselines.stock_cost import StockCost
 from echelon.envs.demand import Law
 from echelon.envs.policy import order_up_to
@@ -124,7 +124,7 @@ def service_min_max(problem: Problem, *, service_level: float = 0.95, kind: Serv
     the model does not hold, with the rule that is broken.
     """
     require_whole_backorder_theory(problem, "service_min_max")
-    best = optimal_service_min_max(**single_location(problem), service_level=service_level, kind=kind)
+    best = optimal_service_min_max(**arguments_of(problem), service_level=service_level, kind=kind)
     parameters = {
         "reorder": [best.reorder],
         "up_to": [best.up_to],

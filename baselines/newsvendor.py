@@ -19,6 +19,7 @@ from echelon.baselines.requirements import (
     require_average_backorder_cost,
     require_positive,
     require_single_location,
+    require_steady_demand,
 )
 from echelon.baselines.stock_cost import StockCost
 from echelon.baselines.total_demand import LeadTimeDemand
@@ -115,6 +116,7 @@ def newsvendor_plan(problem: Problem) -> Plan:
     node, link, law = problem.network.nodes[0], problem.network.links[0], problem.network.laws[0]
     require_single_location(problem, "newsvendor")
     require_average_backorder_cost(problem, "newsvendor")
+    require_steady_demand(problem, "newsvendor")
     best = newsvendor(
         demand=law,
         holding_cost=node.holding_cost,

@@ -8,23 +8,21 @@ from below, and the engine, which runs the schedule before it is returned, attai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from echelon.baselines.information_relaxation import is_random
+from echelon.baselines.per_period import Schedule
 from echelon.baselines.perfect_information import clairvoyant, path_of
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import require
-from echelon.envs.arrays import Array, namespace, network_arrays
+from echelon.envs.arrays import network_arrays
 from echelon.envs.errors import MethodError
 from echelon.envs.network import Network
 from echelon.envs.policy import Policy
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
 from echelon.envs.simulate import simulate
-from echelon.envs.state import State
 
 Floats = NDArray[np.float64]
 
@@ -35,24 +33,10 @@ TOLERANCE = 1e-6
 """Relative difference between the programme's optimum and the engine's cost that is rounding."""
 ROUNDING = 1e-7
 """Units below which an order is none."""
+MOST_CHOICES = 500
+"""Orders to place or not up to which a programme is tried: beyond it the search can take hours."""
 UNCOUNTED = 1e-4
 """Weight of a period that does not count, relative to one that does, among schedules that are equally good."""
-
-
-@dataclass(frozen=True, eq=False)
-class Schedule:
-    """A policy that orders by the calendar, whatever the state; nothing once the schedule has ended."""
-
-    orders: Floats
-    """[T, E] units."""
-
-    def __call__(self, state: State) -> Array:
-        """Orders [B, E]."""
-        zeros = namespace(state.owed).zeros_like(state.owed)
-        if state.period >= len(self.orders):
-            return zeros
-        today = self.orders[state.period]
-        return zeros + namespace(zeros).asarray(today, dtype=zeros.dtype, device=zeros.device)
 
 
 def open_loop_optimum(problem: Problem) -> Plan:
@@ -90,7 +74,7 @@ def open_loop_optimum(problem: Problem) -> Plan:
         )
     return Plan(
         candidates[best],
-        {"orders": candidates[best].orders},
+        {"orders": candidates[best].orders.tolist()},
         model_cost=costs[best],
         optimal=True,
         citation=WAGNER_WHITIN,
@@ -101,6 +85,9 @@ def _solve(network: Network, scenarios: Scenarios, weights: Floats) -> tuple[flo
     """The least cost, and orders that make the engine ship what the programme ships."""
     path = path_of(network, scenarios, 0, 0, len(weights))
     model = clairvoyant(network, path, weights, exact=True)
+    count = model.program.choices
+    rule = f"at most {MOST_CHOICES} periods of links with fixed costs or smallest orders (got {count})"
+    require("open_loop", {rule: count > MOST_CHOICES})
     value, solution = model.program.solve()
     orders = np.zeros((len(weights), len(network.links)))
     for e, (link, shipped, ordered) in enumerate(zip(network.links, model.shipped, model.ordered, strict=True)):

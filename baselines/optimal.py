@@ -23,14 +23,14 @@ from echelon.envs.problem import Problem
 
 Method = Callable[..., Plan]
 
-FINITE: Mapping[str, Method] = {
+EXACT_FINITE: Mapping[str, Method] = {
     "wagner_whitin": wagner_whitin_plan,
     "finite_horizon": finite_horizon_plan,
     "open_loop": open_loop_optimum,
 }
 """Exact methods for the problem as it is: from its initial stock, over its periods."""
 
-LONG_RUN: Mapping[str, Method] = {
+EXACT_LONG_RUN: Mapping[str, Method] = {
     "newsvendor": newsvendor_plan,
     "clark_scarf": clark_scarf_plan,
     "optimal_min_max": optimal_min_max_plan,
@@ -39,7 +39,7 @@ LONG_RUN: Mapping[str, Method] = {
 }
 """Exact methods for the long-run average cost that take a second or less wherever they apply."""
 
-DYNAMIC_PROGRAMMES: Mapping[str, Method] = {
+EXACT_BY_TABLE: Mapping[str, Method] = {
     "lost_sales_optimal": lost_sales_optimal,
     "dual_sourcing_optimal": dual_sourcing_optimal,
     "perishable_optimal": perishable_optimal,
@@ -64,11 +64,11 @@ def optimal(problem: Problem, *, memory_limit: float | None = None) -> Plan:
     `memory_limit` is for dynamic programmes, in bytes. Raises `MethodError` with what each method needs where
     none applies; one that only lacks memory is named first.
     """
-    programmes = DYNAMIC_PROGRAMMES
+    programmes = EXACT_BY_TABLE
     if memory_limit is not None:
         programmes = {name: partial(method, memory_limit=memory_limit) for name, method in programmes.items()}
     refusals = []
-    for method in (*FINITE.values(), *LONG_RUN.values(), *programmes.values()):
+    for method in (*EXACT_FINITE.values(), *EXACT_LONG_RUN.values(), *programmes.values()):
         try:
             plan = method(problem)
         except MethodError as error:

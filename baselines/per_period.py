@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from echelon.envs.arrays import Array
+from echelon.envs.arrays import Array, namespace
 from echelon.envs.errors import MethodError
 from echelon.envs.state import State
 
@@ -50,13 +50,16 @@ class OrderUpToByPeriod:
 
 
 @dataclass(frozen=True, eq=False)
-class OrderSchedule:
-    """Order what was planned for the period, whatever the state. For networks of one link."""
+class Schedule:
+    """A policy that orders by the calendar, whatever the state; nothing once the schedule has ended."""
 
     orders: Floats
-    """[T] units; nothing is ordered later"""
+    """[T, E] units."""
 
     def __call__(self, state: State) -> Array:
         """Orders [B, E]."""
-        order = self.orders[state.period] if state.period < len(self.orders) else 0.0
-        return np.full((state.batch, 1), order)
+        zeros = namespace(state.owed).zeros_like(state.owed)
+        if state.period >= len(self.orders):
+            return zeros
+        today = self.orders[state.period]
+        return zeros + namespace(zeros).asarray(today, dtype=zeros.dtype, device=zeros.device)

@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from echelon.baselines.perishable import MEMORY_LIMIT
 from echelon.baselines.perishable_store import Floats, Issuing, PerishableStore, Units, store_of
 from echelon.baselines.requirements import require_memory, require_positive
-from echelon.baselines.value_iteration import STRIDE
+from echelon.baselines.value_iteration import policy_cost
 from echelon.envs.arrays import network_arrays
 from echelon.envs.dynamics import accepted_orders, initial_state
 from echelon.envs.errors import MethodError
@@ -29,8 +29,6 @@ Amounts = NDArray[Any]
 
 BYTES_PER_OUTCOME = 72
 """Of a state and a demand: both states' numbers and the chance, in parts, in one, and in the sparse matrix."""
-MOST_SWEEPS = 10_000
-"""Sweeps after which a policy is given up; most take a hundred."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +60,14 @@ def perishable_policy_cost(
     cost, following = _chain(problem, store_of(problem, "perishable_policy_cost"), policy, memory_limit)
     lasting = _closed_class(following)
     cost, following = cost[lasting], following[lasting][:, lasting]
-    values = np.zeros(len(cost))
-    for _ in range(MOST_SWEEPS):
-        change = cost + following @ values - values
-        if np.ptp(change) <= tolerance:
-            return PolicyCost(float(change.min()), float(change.max()), len(cost))
-        values += STRIDE * change
-    raise MethodError(
-        f"perishable_policy_cost did not settle in {MOST_SWEEPS:,} sweeps (the interval is still "
-        f"{np.ptp(change):.3g} wide): the policy hardly ever gets from some of its states to others"
-    )
+
+    def follow(values: Floats, new: Floats, _policy: Units) -> tuple[float, float]:
+        np.add(cost, following @ values, out=new)
+        change = new - values
+        return float(change.min()), float(change.max())
+
+    solution = policy_cost(follow, np.zeros(len(cost)), np.empty(0), tolerance=tolerance)
+    return PolicyCost(solution.low, solution.high, len(cost))
 
 
 def left_after(stock: Amounts, demand: float, issuing: Issuing) -> Amounts:

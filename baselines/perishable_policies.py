@@ -109,7 +109,7 @@ def perishable_base_stock(
         return order_up_to(problem.network, [level])
 
     best = _best_level(store, build, _pricing(problem, store, scenarios, seed)) if level is None else level
-    return _plan(problem, store, build(best), best, {"levels": [float(best)]}, ARROW_KARLIN_SCARF)
+    return _plan(problem, store, build(best), best, {"level": best}, ARROW_KARLIN_SCARF)
 
 
 def ewa(problem: Problem, *, level: int | None = None, scenarios: Scenarios | None = None, seed: int = 0) -> Plan:

@@ -19,7 +19,7 @@ class Plan:
     model_cost: float | None = None
     """The objective as the method computes it, without simulation; None where it has no model."""
     optimal: bool = False
-    """Whether the method proves that no policy costs less on this problem."""
+    """Whether the method proves that no policy costs less; for methods of the long run, over a horizon that is long."""
     citation: str = ""
 
 

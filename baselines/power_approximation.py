@@ -15,6 +15,7 @@ from scipy.special import ndtri
 from echelon.baselines.flow_cost import flow_cost
 from echelon.baselines.min_max_exact import min_max_cost
 from echelon.baselines.plan import Plan
+from echelon.baselines.reorder_model import arguments_of, require_stockout_cost
 from echelon.baselines.requirements import (
     require,
     require_at_least_zero,
@@ -23,7 +24,6 @@ from echelon.baselines.requirements import (
     require_single_location,
     require_steady_demand,
 )
-from echelon.baselines.single_location import require_stockout_cost, single_location
 from echelon.envs.policy import order_up_to
 from echelon.envs.problem import Problem
 
@@ -111,7 +111,7 @@ def power_approximation_plan(problem: Problem) -> Plan:
     cost = None
     if law.whole:
         reorder, up_to = round(reorder), round(up_to)
-        cost = min_max_cost(reorder, up_to, **single_location(problem)) + flow_cost(problem.network)
+        cost = min_max_cost(reorder, up_to, **arguments_of(problem)) + flow_cost(problem.network)
     return Plan(
         order_up_to(problem.network, [up_to], reorder=[reorder]),
         {"reorder": [reorder], "up_to": [up_to]},

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from echelon.baselines.bounds import lower_bound
-from echelon.baselines.dual_sourcing import dual_sourcing_optimal
-from echelon.baselines.lost_sales import lost_sales_optimal
-from echelon.baselines.optimal import FINITE, LONG_RUN, is_long_run
-from echelon.baselines.perishable import perishable_optimal
+from echelon.baselines.optimal import EXACT_BY_TABLE, EXACT_FINITE, EXACT_LONG_RUN, is_long_run
 from echelon.baselines.plan import Plan
 from echelon.envs.errors import MethodError
 from echelon.envs.problem import Problem, Reference
@@ -35,18 +32,19 @@ def reference_of(problem: Problem) -> Reference | None:
         return None
     if bound.proven <= 0:
         return None
-    return Reference(bound.proven, "lower_bound", f"{bound.kind}: {bound.citation}")
+    kind = f"{bound.kind}, lower end of a 95 % interval" if bound.half_width else bound.kind
+    return Reference(bound.proven, "lower_bound", f"{kind}: {bound.citation}")
 
 
 def _optima(problem: Problem) -> Iterator[tuple[str, Plan]]:
     """The plans of the exact methods that apply."""
-    for name, method in ({**FINITE, **LONG_RUN} if is_long_run(problem) else FINITE).items():
+    for name, method in ({**EXACT_FINITE, **EXACT_LONG_RUN} if is_long_run(problem) else EXACT_FINITE).items():
         try:
             yield name, method(problem)
         except MethodError:
             continue
-    for solve in (lost_sales_optimal, dual_sourcing_optimal, perishable_optimal):
+    for name, method in EXACT_BY_TABLE.items() if is_long_run(problem) else ():
         try:
-            yield solve.__name__, solve(problem, memory_limit=SMALL_TABLE)
+            yield name, method(problem, memory_limit=SMALL_TABLE)
         except MethodError:
             continue

@@ -15,12 +15,12 @@ from echelon.baselines.dual_sourcing_policies import (
     tailored_base_surge,
 )
 from echelon.baselines.eoq import eoq_plan
-from echelon.baselines.lost_sales_levels import best_base_stock, best_capped_base_stock, constant_order
+from echelon.baselines.lost_sales_levels import constant_order, lost_sales_base_stock, lost_sales_capped_base_stock
 from echelon.baselines.lost_sales_policies import myopic_lost_sales, projected_inventory_level, vector_base_stock
 from echelon.baselines.min_max_service import service_min_max
 from echelon.baselines.myopic import myopic_base_stock_plan
 from echelon.baselines.one_for_one_plans import metric_plan, one_for_one_plan, two_moment_plan
-from echelon.baselines.optimal import DYNAMIC_PROGRAMMES, FINITE, LONG_RUN, optimal
+from echelon.baselines.optimal import EXACT_BY_TABLE, EXACT_FINITE, EXACT_LONG_RUN, optimal
 from echelon.baselines.perishable_policies import bsp_low_ew, ewa, perishable_base_stock
 from echelon.baselines.plan import Plan
 from echelon.baselines.power_approximation import power_approximation_plan
@@ -46,8 +46,8 @@ HEURISTICS: Mapping[str, Callable[..., Plan]] = {
     "power_approximation": power_approximation_plan,
     "optimal_reorder_lots": optimal_reorder_lots_plan,
     "service_min_max": service_min_max,
-    "best_base_stock": best_base_stock,
-    "best_capped_base_stock": best_capped_base_stock,
+    "lost_sales_base_stock": lost_sales_base_stock,
+    "lost_sales_capped_base_stock": lost_sales_capped_base_stock,
     "constant_order": constant_order,
     "myopic_lost_sales": myopic_lost_sales,
     "vector_base_stock": vector_base_stock,
@@ -71,9 +71,9 @@ HEURISTICS: Mapping[str, Callable[..., Plan]] = {
 BASELINES: dict[str, Callable[..., Plan]] = {
     **TUNED,
     "optimal": optimal,
-    **FINITE,
-    **LONG_RUN,
-    **DYNAMIC_PROGRAMMES,
+    **EXACT_FINITE,
+    **EXACT_LONG_RUN,
+    **EXACT_BY_TABLE,
     **HEURISTICS,
 }
 """The function of each baseline: a problem and options in, a `Plan` out."""

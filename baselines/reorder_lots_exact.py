@@ -31,15 +31,15 @@ from echelon.baselines.flow_cost import flow_cost
 from echelon.baselines.lead_time_demand import lead_time_demand
 from echelon.baselines.plan import Plan
 from echelon.baselines.renewal_reward import LARGEST_WINDOW, TIE, too_wide, windows
-from echelon.baselines.requirements import require, require_positive
-from echelon.baselines.single_location import (
+from echelon.baselines.reorder_model import (
+    arguments_of,
     require_costs,
     require_stockout_cost,
     require_whole_backorder_theory,
-    single_location,
     some_whole_demand,
     whole_number,
 )
+from echelon.baselines.requirements import require, require_positive
 from echelon.baselines.stock_cost import StockCost
 from echelon.envs.demand import Law, Poisson
 from echelon.envs.errors import MethodError
@@ -138,7 +138,7 @@ def optimal_reorder_lots_plan(problem: Problem) -> Plan:
             f"demand that is not always a multiple of {unit}": unit > 1,
         },
     )
-    best = optimal_reorder_lots(**single_location(problem))
+    best = optimal_reorder_lots(**arguments_of(problem))
     return Plan(
         reorder_lots(problem.network, [best.reorder], [best.lot]),
         {"reorder": [best.reorder], "lot": [best.lot]},

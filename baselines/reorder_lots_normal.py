@@ -16,8 +16,8 @@ from scipy.optimize import brentq
 
 from echelon.baselines.lead_time_demand import lead_time_demand
 from echelon.baselines.reorder_lots_exact import ReorderLotsResult
+from echelon.baselines.reorder_model import require_costs
 from echelon.baselines.requirements import require_positive
-from echelon.baselines.single_location import require_costs
 from echelon.envs.demand import Normal
 from echelon.envs.errors import MethodError
 

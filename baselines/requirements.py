@@ -34,10 +34,16 @@ def require_average_cost(problem: Problem, method: str) -> None:
     require(method, {"an average-cost objective (discount 1)": problem.discount < 1})
 
 
-def require_single_location(problem: Problem, method: str) -> None:
-    """Raise `MethodError` unless the network is one node."""
-    count = len(problem.network.nodes)
-    require(method, {f"a single location (got {count} nodes)": count > 1})
+def require_single_location(problem: Problem, method: str, *, links: int = 1) -> None:
+    """Raise `MethodError` unless the network is one node with one link into it, or as many as `links`."""
+    nodes, sources = len(problem.network.nodes), len(problem.network.links)
+    require(
+        method,
+        {
+            f"a single location (got {nodes} nodes)": nodes > 1,
+            f"a single supply link (got {sources})": sources > links,
+        },
+    )
 
 
 def require_plain_normal(problem: Problem, method: str) -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TypedDict
 
 from echelon.baselines.flow_cost import flow_cost
-from echelon.baselines.requirements import require, require_average_backorder_cost
+from echelon.baselines.requirements import require, require_average_backorder_cost, require_steady_demand
 from echelon.envs.demand import Law
 from echelon.envs.network import OUTSIDE, Link, Network
 from echelon.envs.problem import Problem
@@ -51,6 +51,7 @@ def serial_network(problem: Problem, method: str, *, fixed_cost: bool = False) -
     Fixed costs per order are refused unless the method takes them into account (`fixed_cost`).
     """
     require_average_backorder_cost(problem, method, fixed_cost=fixed_cost)
+    require_steady_demand(problem, method)
     network = problem.network
     links = _links_upwards(network, method)
     nodes = [network.nodes[network.index[link.target]] for link in links]

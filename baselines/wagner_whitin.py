@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from echelon.baselines.per_period import Floats, OrderSchedule, PerPeriod, values_by_period
+from echelon.baselines.per_period import Floats, PerPeriod, Schedule, values_by_period
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import require, require_classic, require_single_location
 from echelon.envs.demand import Deterministic
@@ -131,8 +131,8 @@ def wagner_whitin_plan(problem: Problem) -> Plan:
     demand = law.sample(np.zeros((1, problem.periods)))[0]
     orders = _schedule(problem, demand)
     return Plan(
-        OrderSchedule(orders),
-        {"orders": [orders.tolist()]},
+        Schedule(orders[:, None]),
+        {"orders": orders[:, None].tolist()},
         model_cost=_schedule_cost(problem, demand, orders),
         optimal=True,
         citation=WAGNER_WHITIN,

@@ -32,7 +32,7 @@ CASES: list[Case] = [
         "zipkin2008/poisson-L4-p9",
         {},
         (
-            *("lost_sales_optimal", "best_base_stock", "best_capped_base_stock", "constant_order"),
+            *("lost_sales_optimal", "lost_sales_base_stock", "lost_sales_capped_base_stock", "constant_order"),
             *("myopic_lost_sales", "vector_base_stock", "projected_inventory_level"),
         ),
     ),

@@ -20,7 +20,7 @@ from echelon.envs.consumer_goods import consumer_goods as consumer_goods
 from echelon.envs.defects import dotted
 from echelon.envs.dual_sourcing import dual_sourcing as dual_sourcing
 from echelon.envs.errors import ConfigError, nearest
-from echelon.envs.instances import FREE, INSTANCES
+from echelon.envs.instances import INSTANCES
 from echelon.envs.network import Network
 from echelon.envs.perishable import perishable as perishable
 from echelon.envs.problem import Problem
@@ -97,10 +97,10 @@ def nearest_problem(problem_id: str) -> str:
 
 
 def _instance(name: str, parameters: Mapping[str, Any]) -> Problem:
-    """A published instance; its own reference holds while nothing but the horizon is changed."""
+    """A published instance; its own reference holds while only `free` parameters are changed."""
     instance = INSTANCES[name]
     problem = make_problem(instance.problem, **{**instance.parameters, **parameters})
-    reference = problem.reference or (instance.reference if parameters.keys() <= FREE else None)
+    reference = problem.reference or (instance.reference if parameters.keys() <= instance.free else None)
     return replace(problem, reference=reference, citation=instance.citation)
 
 

@@ -22,8 +22,8 @@ from echelon.envs.perishable import OPTIMA as PERISHABLE_OPTIMA
 from echelon.envs.problem import Reference
 from echelon.envs.single_location import ZHENG_FEDERGRUEN
 
-FREE = frozenset({"periods", "warm_up"})
-"""Parameters that can be changed without changing what the instance's reference, a long-run cost, says."""
+HORIZON = frozenset({"periods", "warm_up"})
+"""Parameters that can be changed without changing what a long-run cost says."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,11 @@ class Instance:
     parameters: Mapping[str, Any]
     citation: str
     reference: Reference | None = None
-    """The long-run optimum, where the problem itself does not know it."""
+    """The optimum, where the problem itself does not know it."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Other figures that the source prints, in its own convention."""
+    free: frozenset[str] = HORIZON
+    """Parameters that can be changed without changing what the reference says."""
 
 
 Named = tuple[str, Instance]
@@ -225,7 +227,7 @@ def _rounded_normal(mean: float, sd: float) -> tuple[list[float], list[float]]:
 def _sterman() -> Iterator[Named]:
     source = "the linear programme of the known demand, carried out by the simulator"
     reference = Reference(2.48, "optimal", source)
-    yield "sterman1989/beer-game", Instance("echelon/BeerGame-v0", {}, STERMAN, reference)
+    yield "sterman1989/beer-game", Instance("echelon/BeerGame-v0", {}, STERMAN, reference, free=frozenset())
 
 
 INSTANCES: dict[str, Instance] = dict(

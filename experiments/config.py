@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from echelon.baselines import BASELINES, LONG_RUN, make_plan, option_defects
+from echelon.baselines import BASELINES, EXACT_LONG_RUN, make_plan, option_defects
 from echelon.envs.arguments import argument_defects
 from echelon.envs.catalogue import PROBLEMS, builder_of, make_problem, nearest_problem
 from echelon.envs.codec import ActionKind, Decision
@@ -132,7 +132,7 @@ def _unsuited(problem: Problem, policies: Mapping[str, PolicyConfig]) -> Iterato
     for name, policy in policies.items():
         if policy.agent == "dqn" and links > 1:
             yield (name, "agent"), f"dqn takes one decision a period; this network has {links} links"
-        if policy.baseline is not None and policy.baseline in LONG_RUN:
+        if policy.baseline is not None and policy.baseline in EXACT_LONG_RUN:
             try:
                 make_plan(policy.baseline, problem, **policy.options)
             except EchelonError as error:

@@ -39,6 +39,8 @@ Floats = NDArray[np.float64]
 TRACED_PERIODS = 60
 SAME_OPTIMUM = 1e-4
 """Share of the cost by which a reference may be rounded."""
+MOST_LUCK = 4.0
+"""Standard errors by which the simulated cost of an optimal policy may miss its exact cost."""
 AGENT_CITATIONS = {
     "ppo": "J. Schulman et al., Proximal policy optimization algorithms, arXiv:1707.06347, 2017",
     "a2c": "V. Mnih et al., Asynchronous methods for deep reinforcement learning, ICML 2016",
@@ -273,14 +275,17 @@ def _yardstick(
     """The reference to measure gaps against, and the luck of the scenarios [B] where an optimal policy has met them.
 
     The exact cost of an optimal policy is known, so what it cost more or less on each scenario is chance, of
-    mean 0; without it gaps are as sharp as paired differences.
+    mean 0; without it gaps are as sharp as paired differences. A policy that misses its cost by more than chance
+    explains is no yardstick.
     """
     for competitor in competitors:
         cost = competitor.model_cost if competitor.kind == "optimal" else None
         if cost is None or reference is None or reference.kind != "optimal":
             continue
-        if math.isclose(cost, reference.value, rel_tol=SAME_OPTIMUM):
-            return Reference(cost, "optimal", reference.source), outcomes[competitor.name].cost - cost
+        luck = outcomes[competitor.name].cost - cost
+        error = luck.std(ddof=1) / len(luck) ** 0.5
+        if math.isclose(cost, reference.value, rel_tol=SAME_OPTIMUM) and abs(luck.mean()) <= MOST_LUCK * error:
+            return Reference(cost, "optimal", reference.source), luck
     return reference, None
 
 

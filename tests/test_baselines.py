@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,9 +15,9 @@ from scipy import stats
 
 from echelon.baselines import (
     BASELINES,
-    DYNAMIC_PROGRAMMES,
-    FINITE,
-    LONG_RUN,
+    EXACT_BY_TABLE,
+    EXACT_FINITE,
+    EXACT_LONG_RUN,
     Bound,
     base_stock,
     capped_base_stock,
@@ -31,6 +32,7 @@ from echelon.baselines import (
     newsvendor_plan,
     open_loop_optimum,
     reference_of,
+    rosling_plan,
 )
 from echelon.baselines.registry import TUNED
 from echelon.baselines.serial import local_base_stock
@@ -135,7 +137,7 @@ GROUPS: list[tuple[tuple[str, ...], set[str]]] = [
     (("power_approximation", "eoq"), {"echelon/SingleLocation-v0"}),
     (("lost_sales_optimal", "constant_order", "myopic_lost_sales"), {"echelon/LostSales-v0"}),
     (("vector_base_stock", "projected_inventory_level"), {"echelon/LostSales-v0"}),
-    (("best_base_stock", "best_capped_base_stock"), {"echelon/LostSales-v0"}),
+    (("lost_sales_base_stock", "lost_sales_capped_base_stock"), {"echelon/LostSales-v0"}),
     (("dual_sourcing_optimal", "single_index", "dual_index"), {"echelon/DualSourcing-v0"}),
     (("capped_dual_index", "tailored_base_surge"), {"echelon/DualSourcing-v0"}),
     (("perishable_optimal", "perishable_base_stock", "ewa", "bsp_low_ew"), {"echelon/Perishable-v0"}),
@@ -202,7 +204,7 @@ def test_optimal_says_what_each_exact_method_needs_where_none_applies() -> None:
     first, *reasons = str(error.value).splitlines()
     assert first == "optimal needs a problem that an exact method solves:"
     assert "clark_scarf needs a serial network: one link into and at most one out of every node, one outlet" in reasons
-    assert len(reasons) == len(FINITE) + len(LONG_RUN) + len(DYNAMIC_PROGRAMMES)
+    assert len(reasons) == len(EXACT_FINITE) + len(EXACT_LONG_RUN) + len(EXACT_BY_TABLE)
 
 
 def test_what_newsvendor_and_clark_scarf_say_to_problems_that_they_do_not_solve() -> None:
@@ -459,7 +461,37 @@ def test_the_reference_is_a_proven_bound_where_no_optimum_can_be_had_quickly() -
         reference = reference_of(problem)
         assert reference is not None
         assert (reference.kind, reference.value) == ("lower_bound", lower_bound(problem).proven)
-        assert reference.source.startswith(f"{kind}: ")
+        assert re.match(f"{kind}(, lower end of a 95 % interval)?: ", reference.source)
+
+
+def test_no_long_run_optimum_is_a_reference_for_a_short_horizon() -> None:
+    for problem in (
+        make_problem("echelon/LostSales-v0", demand_mean=4.0, lead_time=3, periods=20, warm_up=0),
+        make_problem("echelon/Serial-v0", periods=60, warm_up=30),
+    ):
+        reference = reference_of(problem)
+        assert reference is not None
+        assert reference.kind == "lower_bound"
+
+
+def test_a_plant_with_two_bought_components_is_no_single_location() -> None:
+    plant = {"name": "plant", "holding_cost": 2.0, "stockout_cost": 20.0, "demand": POISSON}
+    bought = [{"name": x, "target": "plant", "component": x, "lead_time": time} for x, time in (("a", 3), ("b", 1))]
+    problem = Problem("plant", Network.from_dict({"nodes": [plant], "links": bought}), 400, 100)
+    for name in ("newsvendor", "optimal_min_max", "eoq", "power_approximation", "myopic_base_stock", "finite_horizon"):
+        with pytest.raises(MethodError, match=rf"^{name} needs a single supply link \(got 2\)$"):
+            make_plan(name, problem)
+    assert make_plan("optimal", problem).model_cost == rosling_plan(problem).model_cost
+    reference = reference_of(problem)
+    assert reference is not None
+    assert reference.value == rosling_plan(problem).model_cost
+
+
+def test_a_schedule_with_too_many_fixed_costs_is_not_looked_for() -> None:
+    demand = {"law": "deterministic", "values": (3.0, 5.0)}
+    problem = make_problem("echelon/SingleLocation-v0", demand=demand)
+    with pytest.raises(MethodError, match="^open_loop needs at most 500 periods of links with fixed costs"):
+        make_plan("open_loop", problem)
 
 
 @pytest.mark.parametrize(

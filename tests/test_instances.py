@@ -45,6 +45,11 @@ def test_the_horizon_of_an_instance_may_change_and_nothing_else_without_losing_t
     assert make_problem(name, stockout_cost=4.0).reference == make_problem("zipkin2008/poisson-L2-p4").reference
 
 
+def test_the_optimum_of_the_beer_game_is_that_of_its_own_weeks() -> None:
+    assert make_problem("sterman1989/beer-game").reference is not None
+    assert make_problem("sterman1989/beer-game", periods=100).reference is None
+
+
 def test_an_unknown_instance_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="did you mean 'zipkin2008/poisson-L4-p"):
         make_problem("zipkin2008/poisson-L4-p5")

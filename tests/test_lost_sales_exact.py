@@ -23,11 +23,11 @@ from scipy import stats
 from echelon.baselines.lost_sales import LostSalesTable, lost_sales_optimal, lost_sales_optimum, table_size
 from echelon.baselines.lost_sales_levels import (
     CappedBaseStock,
-    best_base_stock,
-    best_capped_base_stock,
     constant_order,
     constant_order_cost,
     least_whole,
+    lost_sales_base_stock,
+    lost_sales_capped_base_stock,
 )
 from echelon.baselines.lost_sales_policies import (
     Myopic,
@@ -300,10 +300,10 @@ def test_every_heuristic_costs_what_exact_evaluation_gave(row: tuple[Any, ...]) 
 @pytest.mark.parametrize("row", LEVELS, ids=lambda row: "-".join(map(str, row[:3])))
 def test_the_best_levels_are_found_on_the_chain(row: tuple[Any, ...]) -> None:
     demand, lead_time, p, level, base, capped_level, cap, capped = row
-    plan = best_base_stock(problem(lead_time, p, demand))
+    plan = lost_sales_base_stock(problem(lead_time, p, demand))
     assert plan.parameters == {"levels": [level]}
     assert plan.model_cost == pytest.approx(base, rel=1e-4)
-    plan = best_capped_base_stock(problem(lead_time, p, demand))
+    plan = lost_sales_capped_base_stock(problem(lead_time, p, demand))
     assert plan.parameters == {"levels": [capped_level], "caps": [cap]}
     assert plan.model_cost == pytest.approx(capped, rel=2e-5)
 
@@ -351,8 +351,8 @@ def test_no_heuristic_beats_the_optimum(lead_time: int) -> None:
         myopic_lost_sales(row, horizon=1),
         myopic_lost_sales(row),
         projected_inventory_level(row),
-        best_base_stock(row),
-        best_capped_base_stock(row),
+        lost_sales_base_stock(row),
+        lost_sales_capped_base_stock(row),
         constant_order(row),
     ]
     for plan in plans:
@@ -374,7 +374,7 @@ def test_a_constant_order_costs_what_spitzers_identity_gives(quantity: int) -> N
 def test_the_best_constant_order_does_not_depend_on_the_lead_time() -> None:
     plans = [constant_order(problem(lead_time, 4)) for lead_time in (0, 2, 12)]
     assert [plan.model_cost for plan in plans] == pytest.approx([5.27479] * 3, abs=1e-5)
-    assert plans[0].parameters == {"quantities": [4.0]}
+    assert plans[0].parameters == {"quantity": 4}
 
 
 def location(*, lead_time: int, demand: Law, stockout_cost: float, **link: float) -> Problem:
@@ -467,8 +467,8 @@ def test_parameters_without_a_solution_are_refused(change: dict[str, Any], messa
         (myopic_lost_sales, "myopic_lost_sales"),
         (projected_inventory_level, "projected_inventory_level"),
         (constant_order, "constant_order"),
-        (best_base_stock, "best_base_stock"),
-        (best_capped_base_stock, "best_capped_base_stock"),
+        (lost_sales_base_stock, "lost_sales_base_stock"),
+        (lost_sales_capped_base_stock, "lost_sales_capped_base_stock"),
     ],
 )
 def test_plans_refuse_networks_beyond_the_model(plan: Any, name: str) -> None:
@@ -534,7 +534,7 @@ def test_the_best_cap_is_found_where_it_lies_far_below_the_mean_demand() -> None
         problem = make_problem(
             "echelon/LostSales-v0", lead_time=lead_time, stockout_cost=stockout_cost, demand_mean=mean
         )
-        assert best_capped_base_stock(problem).model_cost == pytest.approx(cost, abs=5e-6)
+        assert lost_sales_capped_base_stock(problem).model_cost == pytest.approx(cost, abs=5e-6)
 
 
 def test_demand_by_the_hundred_thousand_is_refused_at_once() -> None:

@@ -122,7 +122,7 @@ def test_the_best_base_stock_level_is_what_the_paper_prints_or_better(row: dict[
     problem = catalogued(row)
     best = perishable_base_stock(problem)
     assert best.model_cost is not None
-    level = int(best.parameters["levels"][0])
+    level = best.parameters["level"]
     costs = [perishable_base_stock(problem, level=level + step).model_cost or np.inf for step in (-2, -1, 0, 1, 2)]
     assert min(costs) == costs[2]
     error = 3 * float(row["base_stock_sd"]) / ROLLOUTS**0.5 + ROUNDING

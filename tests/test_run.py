@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from echelon.baselines import Plan, make_plan
 from echelon.envs.errors import ConfigError, MethodError, PolicyError
 from echelon.envs.policy import order_up_to
+from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
 from echelon.envs.simulate import simulate
 from echelon.experiments import plots, run
@@ -332,6 +335,20 @@ def test_all_baselines_that_cannot_be_planned_are_told_before_any_work(
     assert lines[0] == "problems.long.policies.best: optimal needs a problem that an exact method solves:"
     assert lines[1].startswith("lost_sales_optimal needs ")
     assert "problems.long.policies.eoq: eoq needs backorders at every outlet" in lines
+
+
+def test_a_policy_that_misses_its_own_cost_by_more_than_chance_is_no_yardstick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_drawings(monkeypatch)
+
+    def planned(name: str, problem: Problem, **options: Any) -> Plan:
+        plan = make_plan(name, problem, **options)
+        return replace(plan, policy=order_up_to(problem.network, [5.0])) if name == "optimal" else plan
+
+    monkeypatch.setattr(run, "make_plan", planned)
+    folder = run_experiment(config(tmp_path, BASELINES + "      best: {baseline: optimal}\n"), out=tmp_path / "out")
+    assert summary(folder, "best")["gap_percent"] > 10
 
 
 def test_beside_an_optimal_policy_gaps_are_those_of_paired_differences(

@@ -201,7 +201,7 @@ def test_no_policy_costs_less_than_the_schedule(name: str) -> None:
 
 def test_example_3_9_is_ordered_as_in_the_book() -> None:
     plan = wagner_whitin_plan(PLANS["example 3.9"])
-    assert plan.parameters == {"orders": [[210.0, 0.0, 150.0, 0.0]]}
+    assert plan.parameters == {"orders": [[210.0], [0.0], [150.0], [0.0]]}
     assert plan.model_cost == pytest.approx(1380 / 4)
 
 

@@ -29,7 +29,7 @@ class SingleLocation(TypedDict):
     lead_time: float
 
 
-def single_location(problem: Problem) -> SingleLocation:
+def arguments_of(problem: Problem) -> SingleLocation:
     """The arguments of a problem with one node and one link."""
     node, link, law = problem.network.nodes[0], problem.network.links[0], problem.network.laws[0]
     return SingleLocation(
