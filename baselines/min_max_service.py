@@ -44,7 +44,7 @@ def service_base_stock(
     measure = service.measure(kind)
     if demand.whole:
         return float(service.least_level(kind, service_level))
-    if kind == "ready_rate":
+    if kind == "alpha":
         return service.total.quantile(service_level)
     low, high = min(0.0, service.before.bounds[0]), service.total.bounds[1]
     for _ in range(BISECTIONS):
@@ -129,7 +129,7 @@ def service_min_max(problem: Problem, *, service_level: float = 0.95, kind: Serv
         "reorder": [best.reorder],
         "up_to": [best.up_to],
         "fill_rate": best.service.fill_rate,
-        "ready_rate": best.service.ready_rate,
+        "alpha": best.service.alpha,
     }
     return Plan(
         order_up_to(problem.network, [best.up_to], reorder=[best.reorder]),

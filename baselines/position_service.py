@@ -1,12 +1,12 @@
 """What an inventory position gives the customers: two measures of service, as the simulation counts them.
 
 - `fill_rate` (beta): the fraction of demand that is met at once from stock;
-- `ready_rate` (alpha, cycle service level per period): the chance that nobody waits at the end of a period.
+- `alpha` (event-oriented): the chance that nobody waits at the end of a period.
 
 Let X be the demand of the L periods before the one that position y decides, and D that of this period.
 Stock of (y - X)+ meets D, so that y leaves (X + D - y)+ - (X - y)+ of it unmet:
 
-    fill(y) = 1 - (E[(X + D - y)+] - E[(X - y)+]) / E[D],   ready(y) = P(X + D <= y).
+    fill(y) = 1 - (E[(X + D - y)+] - E[(X - y)+]) / E[D],   alpha(y) = P(X + D <= y).
 
 Both grow with y.
 """
@@ -27,7 +27,7 @@ from echelon.baselines.total_demand import Floats, LeadTimeDemand
 from echelon.envs.demand import Law
 from echelon.envs.errors import MethodError
 
-Service = Literal["fill_rate", "ready_rate"]
+Service = Literal["fill_rate", "alpha"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ServiceLevels:
     """What a policy gives the customers, fractions."""
 
     fill_rate: float
-    ready_rate: float
+    alpha: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +66,15 @@ class ServiceOfPosition:
         unmet = self.total.shortage(level) - self.before.shortage(level)
         return np.clip(1 - unmet / self.mean, 0.0, 1.0)
 
-    def ready_rate(self, level: Floats) -> Floats:
+    def alpha(self, level: Floats) -> Floats:
         """ready(y)."""
         return self.total.cdf(level)
 
     def measure(self, kind: Service) -> Callable[[Floats], Floats]:
         """The measure of that name. Raises `MethodError`."""
-        if kind not in ("fill_rate", "ready_rate"):
-            raise MethodError(f"kind must be 'fill_rate' or 'ready_rate', got {kind!r}")
-        return self.fill_rate if kind == "fill_rate" else self.ready_rate
+        if kind not in ("fill_rate", "alpha"):
+            raise MethodError(f"kind must be 'fill_rate' or 'alpha', got {kind!r}")
+        return self.fill_rate if kind == "fill_rate" else self.alpha
 
     def least_level(self, kind: Service, service_level: float) -> int:
         """The smallest whole y with that service."""
@@ -84,7 +84,7 @@ class ServiceOfPosition:
     def average(self, positions: Floats, weights: Floats) -> ServiceLevels:
         """The service of a policy whose positions have these weights, which need not sum to 1."""
         shares = weights / weights.sum()
-        return ServiceLevels(float(shares @ self.fill_rate(positions)), float(shares @ self.ready_rate(positions)))
+        return ServiceLevels(float(shares @ self.fill_rate(positions)), float(shares @ self.alpha(positions)))
 
 
 def require_service_level(service_level: float) -> None:

@@ -61,7 +61,7 @@ def _columns(result: Result) -> dict[str, str]:
         "Paired difference": "number",
         "Verdict": "words",
         "Fill rate (%)": "number",
-        "Ready rate (%)": "number",
+        "Alpha service (%)": "number",
         "CPU time (s)": "number",
         "Parameters": "words parameters",
     }

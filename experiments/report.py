@@ -224,7 +224,7 @@ def _notes(run: Run) -> Iterator[str]:
     yield "Training, tuning and evaluation use random streams of their own."
     yield (
         "Fill rate: the share of demand met at once from stock. "
-        "Ready rate: the share of periods without a shortage, over all outlets. "
+        "Alpha service: the share of periods without a shortage, over all outlets. "
         "CPU time: what planning or training took."
     )
     if any(result.reference is not None for result in run.results):

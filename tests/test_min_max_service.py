@@ -41,7 +41,7 @@ from .test_min_max_exact import LUMPY, position_chain, stock_costs, store, sum_o
 from .test_reorder_lots_exact import SINGLE_UNITS, lots_chain
 
 Floats = NDArray[np.float64]
-KINDS: tuple[Service, Service] = ("fill_rate", "ready_rate")
+KINDS: tuple[Service, Service] = ("fill_rate", "alpha")
 
 
 def instance(seed: int) -> tuple[Law, dict[str, Any]]:
@@ -66,7 +66,7 @@ def instance(seed: int) -> tuple[Law, dict[str, Any]]:
 
 def service_of_levels(law: Law, lead: int, kind: str, levels: Floats) -> Floats:
     """The service of each position, summed over the demands of the lead time and of the period."""
-    if kind == "ready_rate":
+    if kind == "alpha":
         total = sum_of_periods(law, lead + 1)
         return np.asarray([total[np.arange(len(total)) <= level].sum() for level in levels])
     before, period = sum_of_periods(law, lead), law.pmf()
@@ -167,7 +167,7 @@ def test_more_service_costs_no_less_and_is_reached(law: Law, kind: Service, leve
     assert getattr(less.service, kind) >= level - 1e-9
     achieved = min_max_service(less.reorder, less.up_to, demand=law, lead_time=1)
     assert achieved.fill_rate == pytest.approx(less.service.fill_rate, rel=1e-9, abs=1e-12)
-    assert achieved.ready_rate == pytest.approx(less.service.ready_rate, rel=1e-9, abs=1e-12)
+    assert achieved.alpha == pytest.approx(less.service.alpha, rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_the_simulation_counts_the_cost_and_the_service_of_the_model(law: Law, l
     for simulated, model in (
         (outcome.cost, plan.model_cost),
         (outcome.fill_rate, plan.parameters["fill_rate"]),
-        (outcome.alpha, plan.parameters["ready_rate"]),
+        (outcome.alpha, plan.parameters["alpha"]),
     ):
         error = simulated.std(ddof=1) / len(simulated) ** 0.5
         assert error < 0.003 * model
@@ -209,7 +209,7 @@ def test_the_simulation_counts_the_service_of_lots_and_of_base_stock() -> None:
         (order_up_to(problem.network, [base]), min_max_service(base - 1, base, demand=law, lead_time=2)),
     ):
         outcome = simulate(problem, policy, scenarios)
-        for simulated, expected in ((outcome.fill_rate, model.fill_rate), (outcome.alpha, model.ready_rate)):
+        for simulated, expected in ((outcome.fill_rate, model.fill_rate), (outcome.alpha, model.alpha)):
             error = simulated.std(ddof=1) / len(simulated) ** 0.5
             assert abs(simulated.mean() - expected) < 3 * error
 
@@ -225,7 +225,7 @@ def test_the_base_stock_level_is_the_least_with_the_service(law: Law, kind: Serv
 
 def test_base_stock_levels_of_continuous_demand_follow_the_closed_forms() -> None:
     normal = Normal(mean=50, sd=8)
-    ready = service_base_stock(demand=normal, service_level=0.95, kind="ready_rate", lead_time=3)
+    ready = service_base_stock(demand=normal, service_level=0.95, kind="alpha", lead_time=3)
     assert ready == pytest.approx(stats.norm.ppf(0.95, 200, 16))
     level = service_base_stock(demand=normal, service_level=0.98, lead_time=3)
     short = [stats.norm(mean, sd).expect(lambda x: x - level, lb=level) for mean, sd in ((200, 16), (150, 8 * 3**0.5))]
@@ -254,7 +254,7 @@ VALID: dict[str, Any] = {"demand": Poisson(mean=5), "holding_cost": 1, "fixed_co
         ({"service_level": 95}, "service_level must be above 0 and below 1, got 95"),
         ({"service_level": 0}, "service_level must be above 0 and below 1, got 0"),
         ({"service_level": float("nan")}, "service_level must be above 0 and below 1, got nan"),
-        ({"kind": "beta"}, "kind must be 'fill_rate' or 'ready_rate', got 'beta'"),
+        ({"kind": "beta"}, "kind must be 'fill_rate' or 'alpha', got 'beta'"),
         ({"holding_cost": 0}, "holding_cost must be a finite number greater than 0, got 0"),
         ({"stockout_cost": -1}, "stockout_cost must be a finite number of at least 0, got -1"),
         ({"fixed_cost": -1}, "fixed_cost must be a finite number of at least 0, got -1"),
@@ -278,7 +278,7 @@ def test_bad_input_is_named(changes: dict[str, Any], message: str) -> None:
     ("changes", "message"),
     [
         ({"service_level": 1}, "service_level must be above 0 and below 1, got 1"),
-        ({"kind": "beta"}, "kind must be 'fill_rate' or 'ready_rate', got 'beta'"),
+        ({"kind": "beta"}, "kind must be 'fill_rate' or 'alpha', got 'beta'"),
         ({"demand": Gamma(mean=5, sd=2, seasonal=(0,))}, "mean demand must be a finite number greater than 0, got 0"),
     ],
 )
