@@ -29,6 +29,7 @@ from scipy import special
 
 from echelon.baselines.lattice import convolve
 from echelon.baselines.lead_time_demand import lead_time_demand
+from echelon.baselines.loss_functions import standard_normal_loss
 from echelon.baselines.plan import Bound
 from echelon.baselines.requirements import require
 from echelon.baselines.total_demand import HistogramTotal, LatticeTotal, LeadTimeDemand
@@ -121,9 +122,10 @@ class TruncatedNormal:
 
     def shortage(self, level: ArrayLike) -> Floats:
         z = (np.maximum(np.asarray(level) / self.factor, 0.0) - self.law.mean) / self.law.sd
-        loss = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) - z * special.ndtr(-z)
         kept = special.ndtr(self.law.mean / self.law.sd)
-        return np.asarray(self.factor * self.law.sd * loss / kept + np.maximum(-np.asarray(level), 0.0))
+        return np.asarray(
+            self.factor * self.law.sd * standard_normal_loss(z) / kept + np.maximum(-np.asarray(level), 0.0)
+        )
 
     def excess(self, level: ArrayLike) -> Floats:
         return np.asarray(self.shortage(level) + np.asarray(level) - self.mean)

@@ -15,6 +15,7 @@ from scipy import special
 from scipy.optimize import brentq
 
 from echelon.baselines.lead_time_demand import lead_time_demand
+from echelon.baselines.loss_functions import standard_normal_loss, standard_normal_second_loss
 from echelon.baselines.reorder_lots_exact import ReorderLotsResult
 from echelon.baselines.reorder_model import require_costs
 from echelon.baselines.requirements import require_positive
@@ -105,15 +106,13 @@ class NormalModel:
         """n(y) = E[(X - y)+]."""
         if self.sd == 0:
             return max(self.mean - level, 0.0)
-        z = (level - self.mean) / self.sd
-        return self.sd * (_density(z) - z * float(special.ndtr(-z)))
+        return self.sd * float(standard_normal_loss((level - self.mean) / self.sd))
 
     def loss_integral(self, level: float) -> float:
         """The integral of n from y upwards, E[((X - y)+)^2] / 2."""
         if self.sd == 0:
             return max(self.mean - level, 0.0) ** 2 / 2
-        z = (level - self.mean) / self.sd
-        return self.sd**2 / 2 * ((z**2 + 1) * float(special.ndtr(-z)) - z * _density(z))
+        return self.sd**2 * float(standard_normal_second_loss((level - self.mean) / self.sd))
 
     def stock_cost(self, level: float) -> float:
         """G(y)."""
@@ -151,7 +150,3 @@ class NormalModel:
 def root(function: Callable[[float], float], low: float, high: float) -> float:
     """The root of a function that changes its sign between `low` and `high`."""
     return float(brentq(function, low, high, xtol=1e-13 * max(abs(low), abs(high)), rtol=1e-14))
-
-
-def _density(z: float) -> float:
-    return math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
