@@ -468,6 +468,7 @@ def test_no_long_run_optimum_is_a_reference_for_a_short_horizon() -> None:
     for problem in (
         make_problem("echelon/LostSales-v0", demand_mean=4.0, lead_time=3, periods=20, warm_up=0),
         make_problem("echelon/Serial-v0", periods=60, warm_up=30),
+        make_problem("echelon/Serial-v0", periods=130, warm_up=9),
     ):
         reference = reference_of(problem)
         assert reference is not None
