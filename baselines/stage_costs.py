@@ -1,0 +1,67 @@
+"""What safety stock a stage needs by its net replenishment time, and what that costs.
+
+Service times are whole, stage times need not be. Costs are tables by ``k = SI + floor(T) - S``, so that
+the net replenishment time is k plus what the stage time has beyond its whole part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echelon.baselines.stage_network import Stage
+from echelon.envs.errors import MethodError
+
+Floats = NDArray[np.float64]
+
+StageCost = Callable[[Floats, Floats], Floats]
+"""What a stage costs per period by its inbound and outbound service times, which are arrays that broadcast."""
+
+EQUAL = 1e-12
+"""How far, as a share of the largest, costs may differ that are taken to be the same."""
+
+
+def whole_time(stage: Stage) -> int:
+    """How many periods later than all components were promised the item can be promised, at most."""
+    return math.floor(max(stage.times))
+
+
+def safety_stock(stage: Stage, steps: Floats, *, mean: float, bound: float, safety_factor: float) -> Floats:
+    """Safety stock, units, by ``k = SI + floor(T) - S`` (`steps`).
+
+    With a fixed stage time z sigma sqrt(tau) (Graves and Willems 2000), where `bound` is z sigma. With a
+    random one z sqrt(sigma^2 E[tau^+] + mu^2 Var[tau^+]), and what comes before it is due besides,
+    mu E[(-tau)^+] (Humair, Ruark, Tomlin and Willems 2013).
+    """
+    if not isinstance(stage.stage_time, dict):
+        return np.asarray(bound * np.sqrt(steps + (stage.stage_time - whole_time(stage))))
+    times, probabilities = np.array(list(stage.times)), np.array(list(stage.times.values()))
+    net = steps[..., None] + (times - whole_time(stage))
+    late = np.maximum(net, 0.0)
+    expected = late @ probabilities
+    variance = np.maximum((late**2) @ probabilities - expected**2, 0.0)
+    spread = np.sqrt(bound**2 * expected + (safety_factor * mean) ** 2 * variance)
+    return np.asarray(spread + mean * (np.maximum(-net, 0.0) @ probabilities))
+
+
+def cost_table(stage: Stage, cost: StageCost, inbound: int) -> Floats:
+    """A callable cost as a table: by SI + T - S where it depends on that alone, else [SI, S].
+
+    `inbound` is the longest inbound service time. Raises `MethodError`.
+    """
+    time = whole_time(stage)
+    si, s = np.arange(inbound + 1.0)[:, None], np.arange(inbound + time + 1.0)
+    values = np.broadcast_to(np.asarray(cost(si, s), dtype=np.float64), (len(si), len(s)))
+    steps = np.asarray(si + time - s, dtype=np.int64)
+    if np.isnan(values[steps >= 0]).any() or (values[steps >= 0] == -np.inf).any():
+        raise MethodError(f"the cost of stage {stage.name} must be a number for all service times, or infinite")
+    first = np.full(len(s), np.inf)
+    first[steps[-1]] = values[-1]  # from the longest inbound service time every net replenishment time can be had
+    with np.errstate(invalid="ignore"):
+        differs = np.abs(values - first[np.maximum(steps, 0)]) > EQUAL * np.abs(values)
+    if differs[steps >= 0].any():
+        return np.where(steps >= 0, values, np.inf)
+    return first

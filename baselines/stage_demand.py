@@ -1,0 +1,58 @@
+"""The demand that passes through every stage of a guaranteed-service network, and the bound on it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echelon.baselines._stage_kernels import pool_over_paths
+from echelon.baselines.stage_network import StageNetwork
+
+Floats = NDArray[np.float64]
+
+
+def mean_flow(network: StageNetwork, own: Floats) -> Floats:
+    """[N] what each stage delivers in all, where `own` [N] goes to its customers: units per period."""
+    flow = np.array(own, dtype=np.float64)
+    for j in reversed(network.order):
+        stage = network.stages[j]
+        for i, units in zip(network.suppliers[j], stage.suppliers.values(), strict=True):
+            flow[i] += flow[j] * units
+    return flow
+
+
+def pooled(network: StageNetwork, own: Floats) -> Floats:
+    """[N] ``(sum_d (n_d x_d)^p)^(1/p)`` for `own` x [N], with n_d the units of the stage in one of d over all paths."""
+    first = np.cumsum([0] + [len(above) for above in network.suppliers])
+    supplier = np.array([i for above in network.suppliers for i in above], dtype=np.int64)
+    units = np.array([units for stage in network.stages for units in stage.suppliers.values()], dtype=np.float64)
+    order = np.array(network.order, dtype=np.int64)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    demand = np.flatnonzero(own)
+    total, paths = np.zeros(len(order)), np.zeros(len(order))
+    mark, found = np.zeros(len(order), dtype=np.int64), np.zeros(len(order), dtype=np.int64)
+    pool_over_paths(
+        first, supplier, units, order, rank, demand, own[demand], network.pooling, paths, mark, found, total
+    )
+    return np.asarray(total ** (1 / network.pooling))
+
+
+def demand_bounds(network: StageNetwork) -> Floats:
+    """[N] z sigma, so that demand over tau periods is bounded by mu tau + z sigma sqrt(tau)."""
+    own = np.array([(stage.z or 0.0) * stage.demand_sd for stage in network.stages])
+    given = [stage.demand_bound for stage in network.stages]
+    bounds = pooled(network, own) if own.any() else own
+    return np.array([bound if of is None else of for bound, of in zip(bounds, given, strict=True)])
+
+
+def demand_means(network: StageNetwork) -> Floats:
+    """[N] mu, the mean demand that passes through each stage, units per period."""
+    return mean_flow(network, np.array([stage.demand_mean for stage in network.stages]))
+
+
+def safety_factors(network: StageNetwork) -> Floats:
+    """[N] the safety factors z of the customers whose demand passes through each stage, weighted by its mean."""
+    weighted = np.array([(stage.z or 0.0) * stage.demand_mean for stage in network.stages])
+    means = demand_means(network)
+    return np.asarray(mean_flow(network, weighted) / np.where(means > 0, means, 1.0))
