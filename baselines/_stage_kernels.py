@@ -8,37 +8,37 @@ from echelon.envs._compiled import compiled
 
 
 @compiled
-def pool_over_paths(first, supplier, units, order, rank, demand, bound, power, paths, mark, found, pooled):  # type: ignore[no-untyped-def] # pragma: no cover
+def pool_over_paths(first, supplier, units, demand, bound, power, paths, waiting, found, pooled):  # type: ignore[no-untyped-def] # pragma: no cover
     """Add (n_d b_d)^p to `pooled` [N] at every stage upstream of each demand d, where n_d counts units over all paths.
 
-    `first` [N+1], `supplier` and `units` are the suppliers of each stage in rows; `order` are the stages
-    with suppliers first and `rank` their places in it; `demand` [D] and `bound` [D] the stages with
-    customers and b_d. `paths`, `mark` and `found` [N] are scratch, zeros at the start and at the end.
+    `first` [N+1], `supplier` and `units` are the suppliers of each stage in rows; `demand` [D] and `bound`
+    [D] the stages with customers and b_d. `paths`, `waiting` and `found` [N] are scratch, the first two zeros
+    at the start and at the end.
     """
     for d in range(demand.size):
-        count = 1
-        found[0] = rank[demand[d]]
-        mark[demand[d]] = 1
-        paths[demand[d]] = 1.0
-        k = 0
-        while k < count:  # everything upstream
-            j = order[found[k]]
-            for e in range(first[j], first[j + 1]):
-                i = supplier[e]
-                if mark[i] == 0:
-                    mark[i] = 1
-                    found[count] = rank[i]
-                    count += 1
-            k += 1
-        upstream = found[:count]
-        upstream.sort()
-        for k in range(count - 1, -1, -1):
-            j = order[upstream[k]]
-            for e in range(first[j], first[j + 1]):
-                paths[supplier[e]] += paths[j] * units[e]
-            pooled[j] += (paths[j] * bound[d]) ** power
-            paths[j] = 0.0
-            mark[j] = 0
+        for counting in (True, False):  # first the arcs out of each stage upstream, then the paths over them
+            count = 1
+            found[0] = demand[d]
+            paths[demand[d]] = 1.0
+            k = 0
+            while k < count:
+                j = found[k]
+                for e in range(first[j], first[j + 1]):
+                    i = supplier[e]
+                    if counting:
+                        waiting[i] += 1
+                        ready = waiting[i] == 1
+                    else:
+                        waiting[i] -= 1
+                        paths[i] += paths[j] * units[e]
+                        ready = waiting[i] == 0
+                    if ready:
+                        found[count] = i
+                        count += 1
+                if not counting:
+                    pooled[j] += (paths[j] * bound[d]) ** power
+                    paths[j] = 0.0
+                k += 1
 
 
 @compiled

@@ -26,15 +26,10 @@ def pooled(network: StageNetwork, own: Floats) -> Floats:
     first = np.cumsum([0] + [len(above) for above in network.suppliers])
     supplier = np.array([i for above in network.suppliers for i in above], dtype=np.int64)
     units = np.array([units for stage in network.stages for units in stage.suppliers.values()], dtype=np.float64)
-    order = np.array(network.order, dtype=np.int64)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    demand = np.flatnonzero(own)
-    total, paths = np.zeros(len(order)), np.zeros(len(order))
-    mark, found = np.zeros(len(order), dtype=np.int64), np.zeros(len(order), dtype=np.int64)
-    pool_over_paths(
-        first, supplier, units, order, rank, demand, own[demand], network.pooling, paths, mark, found, total
-    )
+    demand, stages = np.flatnonzero(own), len(network.stages)
+    total, paths = np.zeros(stages), np.zeros(stages)
+    waiting, found = np.zeros(stages, dtype=np.int64), np.zeros(stages, dtype=np.int64)
+    pool_over_paths(first, supplier, units, demand, own[demand], network.pooling, paths, waiting, found, total)
     return np.asarray(total ** (1 / network.pooling))
 
 
