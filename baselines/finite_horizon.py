@@ -112,7 +112,7 @@ def finite_horizon_plan(problem: Problem) -> Plan:
     start = int(node.initial_on_hand + lead_time * link.initial_in_transit)
     best = solve(_plan_stages(problem, laws), problem.discount, (0.0, 0.0), start)
     levels = [
-        np.array([-np.inf if level is None else level for level in each])
+        np.array([[-np.inf if level is None else level] for level in each])
         for each in (best.reorder_points, best.order_up_to_levels)
     ]
     return Plan(

@@ -59,13 +59,13 @@ class GuaranteedService:
     cost: float
     """The sum of the stages' costs."""
     lower_bound: float
-    """No service times cost less than this; minus infinity where they were not optimised."""
+    """No service times that are allowed cost less than this."""
     solve_seconds: float = 0.0
 
     @property
     def gap(self) -> float:
         """By what share of the cost it may be above the least cost."""
-        return max(self.cost - self.lower_bound, 0.0) / self.cost if self.cost > 0 else 0.0
+        return max(self.cost - self.lower_bound, 0.0) / abs(self.cost) if self.cost else 0.0
 
     @property
     def service_times(self) -> dict[str, int]:
@@ -123,9 +123,8 @@ def _problem(
     holds_stock: Mapping[str, bool],
 ) -> ServiceTimeProblem:
     for name, values in (("stage_costs", stage_costs), ("outbound", outbound), ("holds_stock", holds_stock)):
-        for stage in values:
-            if stage not in network.index:
-                raise MethodError(f"{name}: there is no stage {stage!r}{nearest(stage, network.index)}")
+        for unknown in [stage for stage in values if stage not in network.index]:
+            raise MethodError(f"{name}: there is no stage {unknown!r}{nearest(unknown, network.index)}")
     waits, times = longest_waits(network)
     means, bounds, factors = demand_means(network), demand_bounds(network), safety_factors(network)
     costs, inbound_costs, outbound_costs = [], [], []
@@ -139,7 +138,7 @@ def _problem(
                 stage, steps, mean=means[j], bound=bounds[j], safety_factor=factors[j]
             )
         if stage.name in holds_stock:
-            cost = _placed(stage.name, cost, int(times[j]), holds=holds_stock[stage.name])
+            cost = _placed(stage, cost, holds=holds_stock[stage.name])
         costs.append(cost)
         inbound_costs.append(np.where(np.arange(wait + 1) >= stage.inbound_service_time, 0.0, np.inf))
         outbound_costs.append(_quotable(stage, longest, outbound.get(stage.name)))
@@ -169,14 +168,16 @@ def _quotable(stage: Stage, longest: int, fixed: int | None) -> Floats:
     return np.where(times == fixed, 0.0, np.inf)
 
 
-def _placed(name: str, cost: Floats, time: int, *, holds: bool) -> Floats:
+def _placed(stage: Stage, cost: Floats, *, holds: bool) -> Floats:
     """The cost where only a positive net replenishment time is allowed, or only none."""
-    steps = (
-        np.arange(len(cost)) if cost.ndim == 1 else np.arange(cost.shape[0])[:, None] + time - np.arange(cost.shape[1])
-    )
-    if holds and steps.max() == 0:
-        raise MethodError(f"holds_stock: {name} cannot hold safety stock, since it waits for nothing")
-    return np.where((steps > 0) == holds, cost, np.inf)
+    time, longest = whole_time(stage), cost.shape[-1] - 1
+    steps = np.arange(longest + 1) if cost.ndim == 1 else np.arange(len(cost))[:, None] + time - np.arange(longest + 1)
+    part = max(stage.times) - time
+    if holds and longest + part == 0:
+        raise MethodError(f"holds_stock: {stage.name} cannot hold safety stock, since it waits for nothing")
+    if part > 0 and not holds:
+        raise MethodError(f"holds_stock: {stage.name} must hold safety stock, since its stage time is not whole")
+    return np.where((steps + part > 0) == holds, cost, np.inf)
 
 
 def _described(

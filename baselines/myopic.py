@@ -121,7 +121,7 @@ def myopic_base_stock_plan(problem: Problem) -> Plan:
         positions = _positions(levels, laws, _start(problem))
     exact = reached or problem.network.whole_units
     return Plan(
-        OrderUpToByPeriod(levels, levels),
+        OrderUpToByPeriod(levels[:, None], levels[:, None]),
         {"levels": [levels.tolist()]},
         model_cost=_expected_cost(problem, positions, totals, laws) if exact else None,
         optimal=reached and not (link.unit_cost or link.transit_holding_cost),

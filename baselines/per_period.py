@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from echelon.envs.arrays import Array, namespace
 from echelon.envs.errors import MethodError
+from echelon.envs.policy import OrderUpTo
 from echelon.envs.state import State
 
 Floats = NDArray[np.float64]
@@ -30,23 +31,24 @@ def values_by_period(key: str, values: PerPeriod, periods: int) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class OrderUpToByPeriod:
-    """Order up to `up_to[t]` in period t if the inventory position is at or below `reorder[t]`.
+    """Order up to `up_to[t]` in period t if the installation position is at or below `reorder[t]`.
 
-    For networks of one link. After the last of its periods it orders no more.
+    Upstream it may use what is ordered downstream in the same period, as `OrderUpTo` does. After the last
+    of its periods it orders no more.
     """
 
     reorder: Floats
-    """[T] s; minus infinity in a period without orders"""
+    """[T, E] s; minus infinity in a period without orders"""
     up_to: Floats
-    """[T] S"""
+    """[T, E] S"""
 
     def __call__(self, state: State) -> Array:
         """Orders [B, E]."""
-        position = np.asarray(state.inventory_position)
         if state.period >= len(self.up_to):
-            return np.zeros_like(position)
-        order = np.maximum(self.up_to[state.period] - position, 0.0)
-        return np.where(position <= self.reorder[state.period], order, 0.0)
+            return namespace(state.owed).zeros_like(state.owed)
+        reorder, up_to = self.reorder[state.period], self.up_to[state.period]
+        unlimited, any_size = np.full(len(up_to), np.inf), np.zeros(len(up_to))
+        return OrderUpTo(reorder, up_to, unlimited, any_size, "installation")(state)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from echelon.baselines.dual_sourcing_policies import (
     tailored_base_surge,
 )
 from echelon.baselines.eoq import eoq_plan
+from echelon.baselines.guaranteed_service_plan import guaranteed_service_plan
 from echelon.baselines.lost_sales_levels import constant_order, lost_sales_base_stock, lost_sales_capped_base_stock
 from echelon.baselines.lost_sales_policies import myopic_lost_sales, projected_inventory_level, vector_base_stock
 from echelon.baselines.min_max_service import service_min_max
@@ -65,6 +66,7 @@ HEURISTICS: Mapping[str, Callable[..., Plan]] = {
     "two_moment": two_moment_plan,
     "eppen_schrage": eppen_schrage_plan,
     "federgruen_zipkin": federgruen_zipkin_plan,
+    "guaranteed_service": guaranteed_service_plan,
 }
 """Rules for one kind of problem, with parameters by formula or exact evaluation."""
 

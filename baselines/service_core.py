@@ -23,6 +23,8 @@ Ints = NDArray[np.int64]
 
 WHOLE = 1e-6
 """How far a variable may be from 0 or 1 to count as such."""
+LARGEST = 1e6
+"""The largest cost that HiGHS is shown, whose tolerances are absolute, so that small costs would seem to be none."""
 LONGEST = 600.0
 """Seconds after which HiGHS is stopped; what it has found by then comes with the bound it has proven."""
 
@@ -104,6 +106,7 @@ class _Programme:
         self._rows = _Rows()
         self._charges: list[Floats] = []
         self._whole: list[bool] = []
+        self._always: list[int] = []
         self._never: list[int] = []
         self._constant = 0.0
         self._inbound: dict[int, _Labels] = {}
@@ -164,10 +167,13 @@ class _Programme:
 
     def _order(self, outbound: _Labels, inbound: _Labels) -> None:
         """An inbound service time is at least an outbound one."""
-        at = np.searchsorted(inbound.values, outbound.values[1:])
-        self._never += outbound.columns[at == len(inbound.values)].tolist()
-        binding = (at > 0) & (at < len(inbound.values)) & (np.diff(at, prepend=0) > 0)
-        self._rows.not_below(inbound.columns[at[binding] - 1], outbound.columns[binding])
+        first, *_ = at = np.searchsorted(inbound.values, outbound.values)
+        if first == len(inbound.values):
+            self._constant = np.inf
+        self._always += inbound.columns[:first].tolist()
+        self._never += outbound.columns[at[1:] == len(inbound.values)].tolist()
+        binding = (np.diff(at) > 0) & (at[1:] < len(inbound.values))
+        self._rows.not_below(inbound.columns[at[1:][binding] - 1], outbound.columns[binding])
 
     def solve(self, inbound: Times, outbound: Times) -> float:
         """Fill in the service times of the part; returns the bound on its cost. Raises `MethodError`."""
@@ -194,16 +200,17 @@ class _Programme:
         rows, columns, values = (np.concatenate([term[k] for term in self._rows.terms]) for k in range(3))
         matrix = coo_array((values, (rows, columns)), shape=(self._rows.count, count)).tocsc()
         limits = LinearConstraint(matrix, np.concatenate(self._rows.lower), np.concatenate(self._rows.upper))
-        highest = np.ones(count)
-        highest[self._never] = 0.0
-        whole = np.array(self._whole)
-        for integrality in (np.zeros(count), whole):
+        lowest, highest = np.zeros(count), np.ones(count)
+        lowest[self._always], highest[self._never] = 1.0, 0.0
+        charges, whole = np.concatenate(self._charges), np.array(self._whole)
+        unit = max(np.abs(charges).max(), np.finfo(float).tiny) / LARGEST
+        for integrality in (np.zeros(count, dtype=np.int64), whole.astype(np.int64)):
             found = milp(
-                np.concatenate(self._charges),
-                bounds=Bounds(0, highest),
+                charges / unit,
+                bounds=Bounds(lowest, highest),
                 constraints=limits,
                 integrality=integrality,
-                options={"mip_rel_gap": 0.0, "time_limit": LONGEST},
+                options={"mip_rel_gap": 0.0, "time_limit": LONGEST, "presolve": bool(integrality.any())},
             )
             if found.x is None and found.status == 2:
                 return np.zeros(count), np.inf
@@ -212,7 +219,8 @@ class _Programme:
             solution = np.asarray(found.x)
             if (np.abs(solution - np.round(solution))[whole] <= WHOLE).all():
                 break
-        return solution, float(found.fun if found.mip_dual_bound is None else found.mip_dual_bound)
+        bound = found.fun if found.mip_dual_bound is None else found.mip_dual_bound
+        return solution, unit * float(bound)  # type: ignore[arg-type]
 
 
 def pair_costs(reduction: Reduction, j: int) -> Floats:

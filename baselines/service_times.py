@@ -284,6 +284,5 @@ def padded(price: Floats, length: int) -> Floats:
 
 
 def _is_concave(cost: Floats) -> bool:
-    """Whether a cost by net replenishment time grows ever more slowly, up to rounding."""
-    with np.errstate(invalid="ignore"):
-        return len(cost) < 3 or bool((np.diff(cost, 2) <= CONCAVE * np.abs(cost).max()).all())
+    """Whether a cost by net replenishment time is finite and grows ever more slowly, up to rounding."""
+    return bool(np.isfinite(cost).all() and (np.diff(cost, 2) <= CONCAVE * np.abs(cost).max()).all())

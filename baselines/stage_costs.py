@@ -54,14 +54,20 @@ def cost_table(stage: Stage, cost: StageCost, inbound: int) -> Floats:
     """
     time = whole_time(stage)
     si, s = np.arange(inbound + 1.0)[:, None], np.arange(inbound + time + 1.0)
-    values = np.broadcast_to(np.asarray(cost(si, s), dtype=np.float64), (len(si), len(s)))
+    with np.errstate(divide="ignore", invalid="ignore"):  # what comes out where S > SI + T is not used
+        asked = cost(si, s)
+    try:
+        values = np.broadcast_to(np.asarray(asked, dtype=np.float64), (len(si), len(s)))
+    except (TypeError, ValueError) as error:
+        raise MethodError(
+            f"the cost of stage {stage.name} must be numbers that broadcast to {len(si)} inbound by {len(s)} outbound "
+            f"service times (got an array of shape {np.shape(asked)})"
+        ) from error
     steps = np.asarray(si + time - s, dtype=np.int64)
     if np.isnan(values[steps >= 0]).any() or (values[steps >= 0] == -np.inf).any():
         raise MethodError(f"the cost of stage {stage.name} must be a number for all service times, or infinite")
     first = np.full(len(s), np.inf)
     first[steps[-1]] = values[-1]  # from the longest inbound service time every net replenishment time can be had
-    with np.errstate(invalid="ignore"):
-        differs = np.abs(values - first[np.maximum(steps, 0)]) > EQUAL * np.abs(values)
-    if differs[steps >= 0].any():
-        return np.where(steps >= 0, values, np.inf)
-    return first
+    by_steps = np.where(steps >= 0, first[np.maximum(steps, 0)], np.inf)
+    table = np.where(steps >= 0, values, np.inf)
+    return first if np.isclose(table, by_steps, rtol=EQUAL, atol=0).all() else table

@@ -7,18 +7,19 @@ from numpy.typing import NDArray
 
 from echelon.baselines._stage_kernels import pool_over_paths
 from echelon.baselines.stage_network import StageNetwork
+from echelon.envs.errors import MethodError
 
 Floats = NDArray[np.float64]
 
 
 def mean_flow(network: StageNetwork, own: Floats) -> Floats:
     """[N] what each stage delivers in all, where `own` [N] goes to its customers: units per period."""
-    flow = np.array(own, dtype=np.float64)
+    flow = np.asarray(own, dtype=np.float64).tolist()
     for j in reversed(network.order):
         stage = network.stages[j]
         for i, units in zip(network.suppliers[j], stage.suppliers.values(), strict=True):
             flow[i] += flow[j] * units
-    return flow
+    return np.array(flow)
 
 
 def pooled(network: StageNetwork, own: Floats) -> Floats:
@@ -34,9 +35,22 @@ def pooled(network: StageNetwork, own: Floats) -> Floats:
 
 
 def demand_bounds(network: StageNetwork) -> Floats:
-    """[N] z sigma, so that demand over tau periods is bounded by mu tau + z sigma sqrt(tau)."""
+    """[N] z sigma, so that demand over tau periods is bounded by mu tau + z sigma sqrt(tau).
+
+    A `demand_bound` holds for its stage alone. Raises `MethodError` where a stage would need what one in place of
+    a service level leaves open.
+    """
     own = np.array([(stage.z or 0.0) * stage.demand_sd for stage in network.stages])
     given = [stage.demand_bound for stage in network.stages]
+    bought = {supplier for stage in network.stages for supplier in stage.suppliers}
+    sells = [stage.has_customers or stage.name not in bought for stage in network.stages]
+    untold = [
+        float(own and stage.z is None and bool(stage.demand_bound))
+        for own, stage in zip(sells, network.stages, strict=True)
+    ]
+    for stage, flow in zip(network.stages, mean_flow(network, np.array(untold)), strict=True):
+        if flow > 0 and stage.demand_bound is None:
+            raise MethodError(f"{stage.name} needs a demand_bound, as stages that it supplies have no service_level")
     bounds = pooled(network, own) if own.any() else own
     return np.array([bound if of is None else of for bound, of in zip(bounds, given, strict=True)])
 

@@ -200,7 +200,8 @@ def _defects(network: StageNetwork) -> Iterator[tuple[KeyPath, str]]:
         yield from ((at, f"{stage.name}: {must}") for must in _broken_rules(stage))
     if all(supplier in known for stage in network.stages for supplier in stage.suppliers):
         yield from _idle(network)
-        yield from _cycle(network)
+        if len(known) == len(network.stages):
+            yield from _cycle(network)
 
 
 def _broken_rules(stage: Stage) -> Iterator[str]:
@@ -208,6 +209,8 @@ def _broken_rules(stage: Stage) -> Iterator[str]:
         yield "give service_level or safety_factor, not both"
     if stage.has_customers and stage.z is None and stage.demand_bound is None:
         yield "a stage with customers needs a service_level (or a safety_factor)"
+    if stage.demand_bound is not None and stage.demand_mean > 0 and len(stage.times) > 1 and stage.z is None:
+        yield "a random stage_time needs a service_level beside the demand_bound, for the spread of the time"
     if not stage.has_customers and stage.z is not None:
         yield "a stage without customers has no service_level; give it a demand_mean or demand_sd"
 

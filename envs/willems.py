@@ -34,20 +34,29 @@ MISSING_SERVICE_LEVEL = 0.95
 HIGHEST_SERVICE_LEVEL = 0.999
 LARGEST_NORMAL_VARIATION = 0.4
 """Coefficient of variation beyond which normal demand would lose more than 0.6 % of its mass to truncation at 0."""
+MOST_TIMES = 6
+"""How many columns the discrete distribution of a stage time has."""
 
 Rounding = Literal["up", "nearest"]
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """One row of the data: costs are money per unit, times and demands are per period."""
+class WillemsStage:
+    """One row of the data, and the arcs into it: costs are money per unit, demands units per period, times periods."""
 
     name: str
     cost: float
+    """What the stage adds to the cost of its inputs."""
     time: float
+    times: Mapping[float, float]
+    """The discrete distribution of the stage time, time to probability; empty where the data have none."""
+    rel_depth: float | None
+    """How far from the customers the stage is drawn; None where the table has no such column."""
     mean: float | None
+    """Mean demand of the stage's customers; None without customers."""
     sd: float
     service_level: float
+    max_service_time: float | None
     inputs: tuple[str, ...] = ()
 
 
@@ -75,14 +84,12 @@ def load_willems(
 
     Raises `NetworkError` if the files are missing or, unless `verify` is false, are not the known ones.
     """
-    if chain not in CHAINS:
-        raise NetworkError(f"chain must be a whole number from {CHAINS[0]} to {CHAINS[-1]} (got {chain!r})")
     if rounding not in ("up", "nearest"):
         raise NetworkError(f"rounding must be 'up' or 'nearest' (got {rounding!r})")
     if not (holding_rate >= 0 and math.isfinite(holding_rate)):
         raise NetworkError(f"holding_rate must be at least 0 and finite (got {holding_rate!r})")
-    stages = _read_stages(Path(folder), chain, verify)
-    holding_cost = {name: holding_rate * cost for name, cost in _cumulative_costs(stages).items()}
+    stages = read_chain(folder, chain, verify=verify)
+    holding_cost = {name: holding_rate * cost for name, cost in cumulative_costs(stages).items()}
     data = {
         "name": f"willems_{chain:02d}",
         "description": f"Chain {chain} of {CITATION}.",
@@ -93,11 +100,16 @@ def load_willems(
     return Network.from_dict(data).with_running_stock()
 
 
-def _read_stages(folder: Path, chain: int, verify: bool) -> dict[str, _Stage]:
-    """The stages of one chain by name, in the order of the data; a repeated arc counts once."""
-    stages = {row["Stage_Name"]: _stage(row) for row in _rows(folder / "stages.csv", chain, verify)}
+def read_chain(folder: str | Path, chain: int, *, verify: bool = True) -> dict[str, WillemsStage]:
+    """The stages of one chain by name, in the order of the data; a repeated arc counts once.
+
+    Raises `NetworkError` as `load_willems` does.
+    """
+    if chain not in CHAINS:
+        raise NetworkError(f"chain must be a whole number from {CHAINS[0]} to {CHAINS[-1]} (got {chain!r})")
+    stages = {row["Stage_Name"]: _stage(row) for row in _rows(Path(folder) / "stages.csv", chain, verify)}
     inputs: dict[str, dict[str, None]] = {name: {} for name in stages}
-    for row in _rows(folder / "arcs.csv", chain, verify):
+    for row in _rows(Path(folder) / "arcs.csv", chain, verify):
         if not {row["source"], row["destination"]} <= stages.keys():
             raise NetworkError(f"arcs.csv: chain {chain} has no stage for {row['source']} -> {row['destination']}")
         inputs[row["destination"]][row["source"]] = None
@@ -120,18 +132,35 @@ def _rows(path: Path, chain: int, verify: bool) -> list[dict[str, str]]:
     return [row for row in table if row["chain"] == str(chain)]
 
 
-def _stage(row: Mapping[str, str]) -> _Stage:
-    return _Stage(
+def _stage(row: Mapping[str, str]) -> WillemsStage:
+    return WillemsStage(
         name=row["Stage_Name"],
         cost=float(row["stageCost"]),
         time=float(row["stageTime"]),
-        mean=float(row["avgDemand"]) if row["avgDemand"] else None,
+        times=_times(row),
+        rel_depth=_number(row, "relDepth"),
+        mean=_number(row, "avgDemand"),
         sd=float(row["stdDevDemand"] or 0.0),
         service_level=min(float(row["serviceLevel"] or MISSING_SERVICE_LEVEL), HIGHEST_SERVICE_LEVEL),
+        max_service_time=_number(row, "maxServiceTime"),
     )
 
 
-def _cumulative_costs(stages: Mapping[str, _Stage]) -> dict[str, float]:
+def _number(row: Mapping[str, str], column: str) -> float | None:
+    return float(row[column]) if row.get(column) else None
+
+
+def _times(row: Mapping[str, str]) -> dict[float, float]:
+    """The times that the row gives a probability, those that it names twice added up."""
+    times: dict[float, float] = {}
+    for k in range(1, MOST_TIMES + 1):
+        time, probability = _number(row, f"stageTime_{k}"), _number(row, f"stageTime_%_{k}")
+        if time is not None and probability:
+            times[time] = times.get(time, 0.0) + probability
+    return times
+
+
+def cumulative_costs(stages: Mapping[str, WillemsStage]) -> dict[str, float]:
     """Money that one unit has cost when it leaves each stage: the stage's own cost and that of its inputs."""
     costs: dict[str, float] = {}
     try:
@@ -142,7 +171,7 @@ def _cumulative_costs(stages: Mapping[str, _Stage]) -> dict[str, float]:
     return costs
 
 
-def _node(stage: _Stage, holding_cost: float) -> Node:
+def _node(stage: WillemsStage, holding_cost: float) -> Node:
     if stage.mean is None:
         return Node(name=stage.name, holding_cost=holding_cost)
     level = stage.service_level
@@ -161,7 +190,7 @@ def _demand(mean: float, sd: float) -> Normal | Gamma | Deterministic:
     return Normal(mean=mean, sd=sd) if sd <= LARGEST_NORMAL_VARIATION * mean else Gamma(mean=mean, sd=sd)
 
 
-def _links(stage: _Stage, holding_cost: Mapping[str, float], rounding: Rounding) -> list[Link]:
+def _links(stage: WillemsStage, holding_cost: Mapping[str, float], rounding: Rounding) -> list[Link]:
     lead_time = math.ceil(stage.time) if rounding == "up" else math.floor(stage.time + 0.5)
     return [
         Link(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from echelon.baselines.stage_network import StageNetwork
     from echelon.envs.network import Network
 
 app = typer.Typer(
@@ -147,17 +148,85 @@ def bound(
     _print_record(bound_problem(problem, parameters=_mapping(overrides), seed=seed), as_json)
 
 
+@app.command()
+def plan(
+    network: Annotated[
+        str,
+        typer.Argument(
+            help="A file of stages, as `echelon import willems --convention` writes it; a network file, of which the "
+            "times, holding costs and demand are used; or a published example, such as bulldozer"
+        ),
+    ],
+    method: Annotated[str, typer.Option(help="gsm: the guaranteed-service model, for any network without cycles")],
+    service: Annotated[
+        float | None,
+        typer.Option(
+            help="One service level for all customers, such as 0.95; default: those of the file, or the "
+            "critical ratios of a network file"
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--csv", help="Write a row per stage to this file, which must not exist")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the network with its stock to this SVG file, which must not exist")
+    ] = None,
+) -> None:
+    """Decide where to hold safety stock, and how much, with a proof that no other decision costs less."""
+    from echelon.envs.errors import ConfigError
+    from echelon.experiments.plan import make_plan, write_rows
+
+    if as_json and out:
+        raise ConfigError(["--json and --csv: give one of them"])
+    for path, option in ((out, "--csv"), (picture, "--picture")):
+        if path:
+            _require_new(path, option)
+    report = make_plan(network, method=method, service_level=service)
+    if picture:
+        report.draw(picture)
+    if out:
+        write_rows(report.rows, out)
+        print(f"{out}: {len(report.rows)} stages")
+    else:
+        print(json.dumps(report.record) if as_json else report.text)
+
+
 @importing.command()
 def willems(
     folder: Annotated[Path, typer.Argument(help="The folder with stages.csv and arcs.csv")],
     chain: Annotated[int, typer.Option(help="Number of the chain, 1 to 38")],
-    out: Annotated[Path | None, typer.Option(help="The network file to write; default: willems_CHAIN.yaml")] = None,
-    holding_rate: Annotated[float, typer.Option(help="Holding cost per period, as a share of a unit's cost")] = 0.001,
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            help="canonical or moncayo: write a file of stages for `echelon plan`, read by this convention; "
+            "default: write a network file, which can be simulated"
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write; default: willems_CHAIN.yaml")] = None,
+    holding_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Holding cost per period in a network file, as a share of a unit's cost; default: 0.001. "
+            "The conventions have a rate of 0.2"
+        ),
+    ] = None,
 ) -> None:
     """Import a real supply chain of Willems (2008)."""
+    from echelon.envs.errors import ConfigError
     from echelon.envs.willems import load_willems
 
-    _write_network(load_willems(folder, chain, holding_rate=holding_rate), out or Path(f"willems_{chain}.yaml"))
+    out = out or Path(f"willems_{chain}.yaml")
+    if convention is None:
+        rate = 0.001 if holding_rate is None else holding_rate
+        _write_network(load_willems(folder, chain, holding_rate=rate), out)
+        return
+    from echelon.baselines.willems_stages import load_willems_stages
+
+    if holding_rate is not None:
+        raise ConfigError(["--holding-rate: must be left out with --convention, whose rate is 0.2"])
+    known = _choice("convention", convention, ("canonical", "moncayo"))
+    _write_stages(load_willems_stages(folder, chain, convention=known), out)
 
 
 @importing.command()
@@ -208,14 +277,27 @@ def _choice(name: str, value: str, allowed: tuple[str, ...]) -> Any:
 
 
 def _write_network(network: Network, out: Path) -> None:
+    _require_new(out, "--out")
+    network.to_yaml(out)
+    print(f"{out}: {len(network.nodes)} nodes, {len(network.links)} links, {len(network.outlets)} outlets")
+
+
+def _write_stages(network: StageNetwork, out: Path) -> None:
+    _require_new(out, "--out")
+    network.to_yaml(out)
+    arcs = sum(len(stage.suppliers) for stage in network.stages)
+    customers = sum(stage.has_customers for stage in network.stages)
+    print(f"{out}: {len(network.stages)} stages, {arcs} arcs, {customers} with customers")
+
+
+def _require_new(out: Path, option: str) -> None:
+    """Raise `ConfigError` unless a file can be written there without harm to another."""
     from echelon.envs.errors import ConfigError
 
     if out.exists():
-        raise ConfigError([f"{out}: the file exists already; choose another one with --out"])
+        raise ConfigError([f"{out}: the file exists already; choose another one with {option}"])
     if not out.parent.is_dir():
         raise ConfigError([f"{out}: the folder {out.parent} must exist"])
-    network.to_yaml(out)
-    print(f"{out}: {len(network.nodes)} nodes, {len(network.links)} links, {len(network.outlets)} outlets")
 
 
 def _mapping(overrides: list[str] | None) -> dict[str, Any]:

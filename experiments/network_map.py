@@ -1,18 +1,13 @@
-"""A supply network as an inline SVG drawing: stock flows from left to right, customers stand at the right.
-
-Nodes are laid out in layers after Sugiyama, Tagawa and Toda (1981): a node's layer is its longest way to a
-customer, long links get a bend in every layer that they cross, and every layer is ordered by the mean rank of
-its neighbours so that links cross seldom.
-"""
+"""A supply network as an inline SVG drawing: stock flows from left to right, customers stand at the right."""
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+
+from echelon.experiments.layering import Vertex, bends, layers, ordered
 
 LARGEST = 30
 """Nodes beyond which a drawing is a tangle."""
@@ -25,13 +20,10 @@ SOURCE = 11
 """Radius of an outside source, in pixels."""
 EARLY, LATE = (0.0, 0.5), (0.5, 1.0)
 """Where a link bends that is the only one into its target, or else the only one out of its source."""
-SWEEPS = 6
 LONGEST_NAME = 14
 SMALLEST = 0.62
 """To how much of its size a narrow screen may shrink the drawing before it scrolls."""
 
-Vertex = tuple[str, int]
-"""A node's name and 0; or "" and the number of the link that starts outside or bends here; bends carry their layer."""
 Point = tuple[float, float]
 
 
@@ -54,7 +46,7 @@ def network_map(network: Mapping[str, Any], *, label: str) -> str | None:
     if not layer:
         return None
     routes = _routes(links, layer)
-    columns = _ordered(routes, layer)
+    columns = ordered([route.vertices for route in routes], layer)
     tallest = max(len(column) for column in columns.values())
     place = _places(columns, tallest)
     width = max(x for x, _ in place.values()) + BOX_X / 2 + CUSTOMERS
@@ -67,25 +59,12 @@ def network_map(network: Mapping[str, Any], *, label: str) -> str | None:
     )
 
 
-def layers(names: Sequence[str], links: Sequence[Mapping[str, Any]]) -> dict[str, int] | None:
-    """Every node's layer, 0 for those that feed no other and less to their left; None for a cycle."""
-    layer = dict.fromkeys(names, 0)
-    for _ in names:
-        wrong = [link for link in links if layer.get(link["source"], -math.inf) >= layer[link["target"]]]
-        for link in wrong:
-            layer[link["source"]] = min(layer[link["source"]], layer[link["target"]] - 1)
-        if not wrong:
-            return layer
-    return None
-
-
 def _routes(links: Sequence[Mapping[str, Any]], layer: Mapping[str, int]) -> list[_Route]:
     routes = []
     ends = [(link["source"], link["target"]) for link in links]
     for number, (source, target) in enumerate(ends, start=1):
         if source in layer:
-            bends = [(f"bend {depth}", number) for depth in range(layer[source] + 1, layer[target])]
-            vertices = ((source, 0), *bends, (target, 0))
+            vertices = bends(source, target, number, layer)
             shift = 20.0 * (ends[:number].count((source, target)) - (ends.count((source, target)) + 1) / 2)
         else:
             vertices, shift = (("", number), (target, 0)), 0.0
@@ -94,39 +73,6 @@ def _routes(links: Sequence[Mapping[str, Any]], layer: Mapping[str, int]) -> lis
         bend = EARLY if only_in else LATE if only_out else (0.0, 1.0)
         routes.append(_Route(vertices, str(links[number - 1].get("lead_time", "")), shift, bend))
     return routes
-
-
-def _ordered(routes: Sequence[_Route], layer: Mapping[str, int]) -> dict[int, list[Vertex]]:
-    """The vertices of every layer from top to bottom, after sweeps to and fro over the layers."""
-    columns: defaultdict[int, list[Vertex]] = defaultdict(list)
-    for name, depth in layer.items():
-        columns[depth].append((name, 0))
-    for route in routes:
-        for steps, vertex in enumerate(reversed(route.vertices)):
-            if vertex[1]:
-                columns[layer[route.vertices[-1][0]] - steps].append(vertex)
-    neighbours: defaultdict[Vertex, set[Vertex]] = defaultdict(set)
-    for route in routes:
-        for left, right in zip(route.vertices, route.vertices[1:], strict=False):
-            neighbours[left].add(right)
-            neighbours[right].add(left)
-    for sweep in range(SWEEPS):
-        for depth in sorted(columns, reverse=sweep % 2 == 0):
-            _reorder(columns, depth, neighbours=neighbours, side=1 if sweep % 2 == 0 else -1)
-    return dict(columns)
-
-
-def _reorder(
-    columns: Mapping[int, list[Vertex]], depth: int, *, neighbours: Mapping[Vertex, set[Vertex]], side: int
-) -> None:
-    beside = {vertex: rank for rank, vertex in enumerate(columns.get(depth + side, ()))}
-    own = {vertex: rank for rank, vertex in enumerate(columns[depth])}
-
-    def mean_rank(vertex: Vertex) -> float:
-        ranks = [beside[other] for other in neighbours.get(vertex, ()) if other in beside]
-        return sum(ranks) / len(ranks) if ranks else own[vertex]
-
-    columns[depth].sort(key=mean_rank)
 
 
 def _places(columns: Mapping[int, Sequence[Vertex]], tallest: int) -> dict[Vertex, Point]:
@@ -171,10 +117,11 @@ def _link(route: _Route, place: Mapping[Vertex, Point]) -> str:
         )
         path += f"L{x1:.1f} {y1:.1f}"
     x, y = segments[-1][1]
-    return f'<path class="link" d="{path}"/>{_head(x, y)}'
+    return f'<path class="link" d="{path}"/>{arrow_head(x, y)}'
 
 
-def _head(x: float, y: float) -> str:
+def arrow_head(x: float, y: float) -> str:
+    """The head of an arrow to the right that ends at a point."""
     return f'<path class="head" d="M{x:.1f} {y:.1f}l-7 -3.5v7z"/>'
 
 
@@ -204,14 +151,14 @@ def _node(node: Mapping[str, Any], centre: Point) -> str:
         f'<text class="name" x="{x:.1f}" y="{y - 2:.1f}">{escape(short)}</text>'
         f'<text class="holding" x="{x:.1f}" y="{y + 12:.1f}">h = {holding}</text>'
     )
-    customers = _customers(x + BOX_X / 2, y) if node["outlet"] else ""
-    return f'<g class="{"outlet" if node["outlet"] else "node"}"><title>{escape(name)}</title>{box}{customers}</g>'
+    outside = customers(x + BOX_X / 2, y) if node["outlet"] else ""
+    return f'<g class="{"outlet" if node["outlet"] else "node"}"><title>{escape(name)}</title>{box}{outside}</g>'
 
 
-def _customers(x: float, y: float) -> str:
+def customers(x: float, y: float) -> str:
     """An arrow to a head and shoulders."""
     return (
-        f'<path class="link" d="M{x:.1f} {y:.1f}h18"/>{_head(x + 18, y)}'
+        f'<path class="link" d="M{x:.1f} {y:.1f}h18"/>{arrow_head(x + 18, y)}'
         f'<circle class="customer" cx="{x + 28:.1f}" cy="{y - 4:.1f}" r="3.6"/>'
         f'<path class="customer" d="M{x + 21.5:.1f} {y + 7:.1f}c0 -9 13 -9 13 0z"/>'
     )

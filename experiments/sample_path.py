@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from echelon.experiments.findings import leader, rival
-from echelon.experiments.network_map import layers
+from echelon.experiments.layering import layers
 from echelon.experiments.palette import INK, MUTED
 from echelon.experiments.run_folder import NodeTrace, PolicyResult, Result
 

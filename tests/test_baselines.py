@@ -143,6 +143,10 @@ GROUPS: list[tuple[tuple[str, ...], set[str]]] = [
     (("perishable_optimal", "perishable_base_stock", "ewa", "bsp_low_ew"), {"echelon/Perishable-v0"}),
     (("one_for_one", "metric", "two_moment"), {"echelon/OneWarehouse-v0"}),
     (("eppen_schrage", "federgruen_zipkin"), {"echelon/OneWarehouse-v0"}),
+    (
+        ("guaranteed_service",),
+        {"echelon/Serial-v0", "echelon/OneWarehouse-v0", "echelon/Assembly-v0", "echelon/Network-v0"},
+    ),
 ]
 APPLIES = {name: problems for names, problems in GROUPS for name in names}
 

@@ -356,7 +356,7 @@ def test_help_is_shown_without_loading_the_heavy_packages() -> None:
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     *helped, loaded = shown.stdout.splitlines()
     assert loaded == "[]"
-    for name in ("problems", "baselines", "run", "evaluate", "bound", "import"):
+    for name in ("problems", "baselines", "run", "evaluate", "bound", "plan", "import"):
         assert any(name in line for line in helped)
 
 

@@ -1,0 +1,177 @@
+"""What `echelon plan` does: read a file or a published example, plan it by a method, and tell the plan."""
+
+from __future__ import annotations
+
+import csv
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service
+from echelon.baselines.network_stages import NetworkStages, stages_of
+from echelon.baselines.stage_examples import STAGE_EXAMPLES
+from echelon.baselines.stage_network import StageNetwork
+from echelon.envs.errors import ConfigError, nearest
+from echelon.envs.network import Network
+from echelon.envs.yaml_io import NETWORK_BYTES, Document, load_yaml, validate_document
+from echelon.experiments.stage_map import write_stage_map
+
+MOST_STAGES = 40
+"""How many stages are printed."""
+
+Row = Mapping[str, str | float]
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """A plan in the three forms in which it can be asked for."""
+
+    record: Mapping[str, Any]
+    """What --json prints."""
+    rows: Sequence[Row]
+    """What --csv writes: a row for each stage, all with the same columns."""
+    text: str
+    """What is printed otherwise."""
+    draw: Callable[[Path], None]
+    """Writes the picture that --picture asks for. Raises `ConfigError` unless the file's name ends in .svg."""
+
+
+def make_plan(source: str, *, method: str, service_level: float | None = None) -> PlanReport:
+    """Plan the network in the file `source`, or the example of that name. Raises `ConfigError` or `MethodError`."""
+    if method not in METHODS:
+        raise ConfigError([f"--method: must be a planning method (got {method!r}){nearest(method, METHODS)}"])
+    if service_level is not None and not 0.5 < service_level < 1:
+        raise ConfigError([f"--service: must be greater than 0.5 and less than 1 (got {service_level:g})"])
+    return METHODS[method](source, service_level)
+
+
+def write_rows(rows: Sequence[Row], path: Path) -> None:
+    """Write the rows as CSV in one step: the file is whole or not there."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _guaranteed_service(source: str, service_level: float | None) -> PlanReport:
+    """The service times of least cost in the guaranteed-service model."""
+    read = _read_stages(source, service_level)
+    plan = guaranteed_service(read.stages, holds_stock=read.holds_stock)
+    record = {
+        "cost": plan.cost,
+        "lower_bound": plan.lower_bound,
+        "gap": plan.gap,
+        "service_times": plan.service_times,
+        "solve_seconds": plan.solve_seconds,
+    }
+    rows = list(_stage_rows(plan))
+    return PlanReport(record, rows, "\n".join(_lines(plan, rows)), lambda path: write_stage_map(plan, path))
+
+
+METHODS: dict[str, Callable[[str, float | None], PlanReport]] = {"gsm": _guaranteed_service}
+"""What --method can be: each plans a source, with one service level for all customers or None."""
+
+
+def _read_stages(source: str, service_level: float | None) -> NetworkStages:
+    path = Path(source)
+    if path.exists():
+        return _stages_in(load_yaml(path, max_bytes=NETWORK_BYTES), service_level)
+    if source not in STAGE_EXAMPLES:
+        raise ConfigError([f"{source}: there is no such file or example{nearest(source, STAGE_EXAMPLES)}"])
+    example = STAGE_EXAMPLES[source]()
+    return NetworkStages(example if service_level is None else example.with_service_level(service_level), ())
+
+
+def _stages_in(document: Document, service_level: float | None) -> NetworkStages:
+    """The stages in a file of stages, or of a network file."""
+    if "stages" in document.data:
+        stages = _all_served(document, service_level) if service_level is not None else _served(document)
+        return NetworkStages(stages, ())
+    if "nodes" in document.data:
+        return stages_of(validate_document(document, Network), service_level=service_level)
+    raise ConfigError([f"{document.file}: must have the key 'stages' (a file of stages) or 'nodes' (a network file)"])
+
+
+def _served(document: Document) -> StageNetwork:
+    """The stages as the file has them; where some lack a service level, the message says how to give one."""
+    try:
+        return validate_document(document, StageNetwork)
+    except ConfigError as error:
+        levels = {"service_level", "safety_factor", "demand_bound"}
+        if all(levels & stage.keys() for stage in _listed(document) if _has_customers(stage)):
+            raise
+        hint = f"{document.file}: --service LEVEL gives every stage with customers the same service level"
+        raise ConfigError([*error.problems, hint]) from None
+
+
+def _all_served(document: Document, service_level: float) -> StageNetwork:
+    """The stages of the file with one service level at all that have customers, whether it has levels or not."""
+    promise = {"service_level": service_level, "safety_factor": None}
+    stages = [{**stage, **promise} if _has_customers(stage) else stage for stage in _listed(document)]
+    data = {**document.data, "stages": stages or document.data["stages"]}
+    network = validate_document(replace(document, data=data), StageNetwork)
+    for stage in network.stages:
+        if stage.demand_bound:
+            must = f"changes nothing at stage {stage.name}, to which {document.file} gives a demand_bound"
+            raise ConfigError([f"--service: {must}; leave one of them out"])
+    return network
+
+
+def _listed(document: Document) -> list[Any]:
+    """The stages as they are written, which may be anything; none where they are no list."""
+    stages = document.data["stages"]
+    return stages if isinstance(stages, list) else []
+
+
+def _has_customers(stage: object) -> bool:
+    return isinstance(stage, dict) and bool(stage.get("demand_mean") or stage.get("demand_sd"))
+
+
+def _stage_rows(plan: GuaranteedService) -> Iterator[Row]:
+    """Every stage in the order of the file."""
+    for j, stage in enumerate(plan.network.stages):
+        yield {
+            "name": stage.name,
+            "inbound": int(plan.inbound[j]),
+            "outbound": int(plan.outbound[j]),
+            "net_replenishment_time": float(plan.net_replenishment_time[j]),
+            "safety_stock": float(plan.safety_stock[j]),
+            "base_stock": float(plan.base_stock[j]),
+            "pipeline_stock": float(plan.pipeline_stock[j]),
+            "holding_cost": stage.holding_cost,
+            "cost": float(plan.stage_cost[j]),
+        }
+
+
+COLUMNS = {
+    "service time": "outbound",
+    "net time": "net_replenishment_time",
+    "safety stock": "safety_stock",
+    "base stock": "base_stock",
+    "cost": "cost",
+}
+"""What is printed of a stage, by the heading of the column."""
+
+
+def _lines(plan: GuaranteedService, rows: Sequence[Row]) -> Iterator[str]:
+    """The plan as text: stages with stock first, the dearest of them on top."""
+    yield f"{plan.network.name}: safety stock at {len(plan.placement)} of {len(rows)} stages"
+    yield f"cost           {plan.cost:.8g} per period"
+    yield f"lower bound    {plan.lower_bound:.8g}"
+    yield f"gap            {100 * plan.gap:.3f} %"
+    yield ""
+    shown = sorted(rows, key=lambda row: (not row["safety_stock"], -float(row["cost"])))[:MOST_STAGES]
+    width = max(len("stage"), *(len(str(row["name"])) for row in shown))
+    yield f"{'stage':{width}}" + "".join(f"  {heading:>12}" for heading in COLUMNS)
+    for row in shown:
+        yield f"{row['name']:{width}}" + "".join(f"  {row[key]:12.6g}" for key in COLUMNS.values())
+    if len(rows) > len(shown):
+        yield f"and {len(rows) - len(shown)} more stages; --csv writes all of them"
