@@ -6,6 +6,7 @@ functions of its module, such as `echelon.baselines.serial.clark_scarf`.
 
 from __future__ import annotations
 
+from echelon.baselines import safety_stock as safety_stock
 from echelon.baselines.assembly_plan import rosling_plan as rosling_plan
 from echelon.baselines.base_stock import base_stock as base_stock
 from echelon.baselines.base_stock import capped_base_stock as capped_base_stock
