@@ -21,6 +21,9 @@ from echelon.baselines.dual_sourcing_policies import dual_index as dual_index
 from echelon.baselines.dual_sourcing_policies import single_index as single_index
 from echelon.baselines.dual_sourcing_policies import tailored_base_surge as tailored_base_surge
 from echelon.baselines.eoq import eoq_plan as eoq_plan
+from echelon.baselines.erp_policies import ddmrp_plan as ddmrp_plan
+from echelon.baselines.erp_policies import drp_plan as drp_plan
+from echelon.baselines.erp_policies import dynamic_stock_plan as dynamic_stock_plan
 from echelon.baselines.finite_horizon import finite_horizon_plan as finite_horizon_plan
 from echelon.baselines.guaranteed_service import GuaranteedService as GuaranteedService
 from echelon.baselines.guaranteed_service import cost_of_service_times as cost_of_service_times

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from echelon.envs.arrays import Array, namespace
+from echelon.envs.arrays import Array, NetworkArrays, namespace, network_arrays
+from echelon.envs.batched import gather_sum
+from echelon.envs.dynamics import accepted_orders
 from echelon.envs.errors import MethodError
-from echelon.envs.policy import OrderUpTo
+from echelon.envs.network import Network
 from echelon.envs.state import State
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 PerPeriod = float | Sequence[float]
 """One value for all periods, or one a period."""
 
@@ -31,10 +35,10 @@ def values_by_period(key: str, values: PerPeriod, periods: int) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class OrderUpToByPeriod:
-    """Order up to `up_to[t]` in period t if the installation position is at or below `reorder[t]`.
+    """Order up to `up_to[t]` in period t where the installation position is at or below `reorder[t]`.
 
-    Upstream it may use what is ordered downstream in the same period, as `OrderUpTo` does. After the last
-    of its periods it orders no more.
+    It decides as `OrderUpTo` does, receivers and earlier sources of a component first, in one pass over the links.
+    After the last of its periods it orders no more.
     """
 
     reorder: Floats
@@ -42,13 +46,49 @@ class OrderUpToByPeriod:
     up_to: Floats
     """[T, E] S"""
 
-    def __call__(self, state: State) -> Array:
+    def __call__(self, state: State) -> Floats:
         """Orders [B, E]."""
-        if state.period >= len(self.up_to):
-            return namespace(state.owed).zeros_like(state.owed)
+        arrays = state.arrays
+        if state.period >= len(self.up_to) or not (self.reorder[state.period] > -np.inf).any():
+            return np.zeros((state.batch, len(arrays.target)))
         reorder, up_to = self.reorder[state.period], self.up_to[state.period]
-        unlimited, any_size = np.full(len(up_to), np.inf), np.zeros(len(up_to))
-        return OrderUpTo(reorder, up_to, unlimited, any_size, "installation")(state)
+        position = np.asarray(state.inventory_position)
+        orders = np.zeros_like(position)
+        for links, before in _turns(state.network):
+            asked = gather_sum(orders, arrays.out_links[arrays.target[links]]) * arrays.quantity[links]
+            left = position[:, links] - asked + gather_sum(orders, before)
+            wanted = np.where(left <= reorder[links], np.maximum(up_to[links] - left, 0.0), 0.0)
+            orders[:, links] = wanted
+            if arrays.bounded_orders:
+                orders = accepted_orders(arrays, orders)
+        return orders
+
+
+@lru_cache(maxsize=64)
+def _turns(network: Network) -> list[tuple[Ints, Ints]]:
+    """Links that decide at the same time [G], with the sources of their pools that have decided before them [G, K]."""
+    arrays, links = network_arrays(network), len(network.links)
+    before = [[k for k in pool if k < e] + [links] * sum(k >= e for k in pool) for e, pool in _numbered(arrays)]
+    height, rank = heights(arrays), [sum(k < e for k in pool) for e, pool in _numbered(arrays)]
+    turns: dict[tuple[int, int], list[int]] = {}
+    for e in range(links):
+        turns.setdefault((height[e], rank[e]), []).append(e)
+    return [(np.array(group), np.array([before[e] for e in group])) for _, group in sorted(turns.items())]
+
+
+def _numbered(arrays: NetworkArrays) -> list[tuple[int, list[int]]]:
+    """Every link with the links of its pool, padded with E."""
+    return list(enumerate(arrays.pool_links.tolist()))
+
+
+def heights(arrays: NetworkArrays) -> list[int]:
+    """[E] links on the longest path that begins with each link."""
+    links = len(arrays.target)
+    above = [0] * links
+    for e in arrays.downstream_first.tolist():
+        out = arrays.out_links[arrays.target[e]]
+        above[e] = 1 + max((above[k] for k in out[out < links]), default=0)
+    return above
 
 
 @dataclass(frozen=True, eq=False)

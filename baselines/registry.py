@@ -15,6 +15,7 @@ from echelon.baselines.dual_sourcing_policies import (
     tailored_base_surge,
 )
 from echelon.baselines.eoq import eoq_plan
+from echelon.baselines.erp_policies import ddmrp_plan, drp_plan, dynamic_stock_plan
 from echelon.baselines.guaranteed_service_plan import guaranteed_service_plan
 from echelon.baselines.lost_sales_levels import constant_order, lost_sales_base_stock, lost_sales_capped_base_stock
 from echelon.baselines.lost_sales_policies import myopic_lost_sales, projected_inventory_level, vector_base_stock
@@ -38,6 +39,9 @@ TUNED: Mapping[str, Callable[..., Plan]] = {
     "echelon_base_stock": echelon_base_stock,
     "capped_base_stock": capped_base_stock,
     "min_max": min_max,
+    "dynamic_stock": dynamic_stock_plan,
+    "drp": drp_plan,
+    "ddmrp": ddmrp_plan,
 }
 """Rules for any network, tuned by simulation."""
 

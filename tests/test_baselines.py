@@ -127,6 +127,7 @@ EVERY = set(PROBLEMS)
 # The catalogued problems, at their defaults but for a horizon with a warm-up, to which the baselines of a group apply.
 GROUPS: list[tuple[tuple[str, ...], set[str]]] = [
     (("base_stock", "echelon_base_stock", "capped_base_stock", "min_max"), EVERY),
+    (("dynamic_stock", "drp", "ddmrp"), EVERY),
     (("optimal",), EVERY - {"echelon/OneWarehouse-v0", "echelon/ConsumerGoods-v0", "echelon/Network-v0"}),
     (("wagner_whitin", "finite_horizon", "newsvendor", "myopic_base_stock"), set()),
     (("open_loop",), {"echelon/BeerGame-v0"}),
