@@ -8,7 +8,7 @@ stage j needs the base stock ``mu_j tau_j + z sigma_j sqrt(tau_j)``, and the ser
 that the holding cost ``sum_j h_j z sigma_j sqrt(tau_j)`` of the safety stock is least. Pipeline stock,
 mu_j T_j, is the same for all.
 
-Any network without cycles is solved to proven optimality, see `service_times`.
+Any network without cycles is solved to proven optimality, within limits of time and size, see `service_times`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from echelon.baselines.service_core import best_service_times
 from echelon.baselines.service_times import ServiceTimeProblem, ServiceTimes
-from echelon.baselines.stage_costs import StageCost, cost_table, safety_stock, whole_time
+from echelon.baselines.stage_costs import StageCost, cost_table, early_stock, holding_costs, safety_stock, whole_time
 from echelon.baselines.stage_demand import demand_bounds, demand_means, safety_factors
 from echelon.baselines.stage_network import Stage, StageNetwork
 from echelon.envs.errors import MethodError, nearest
@@ -35,6 +35,9 @@ GRAVES_WILLEMS = (
     "S. C. Graves and S. P. Willems, Optimizing strategic safety stock placement in supply chains, "
     "Manufacturing & Service Operations Management 2(1), 2000"
 )
+
+LONGEST_TIME, MOST_TIMES = 1_000_000, 300_000_000
+"""Periods from an outside supplier to a stage's item, and the sum over all stages, up to which tables fit in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +53,14 @@ class GuaranteedService:
     """[N] tau = SI + T - S, periods; its mean where T is random."""
     safety_stock: Floats
     """[N] units"""
+    early_stock: Floats
+    """[N] units that are there before they are due, where the stage time is random"""
     base_stock: Floats
-    """[N] mu tau + safety stock, units"""
+    """[N] mu tau + safety stock + early stock, units"""
     pipeline_stock: Floats
     """[N] mu T, units"""
     stage_cost: Floats
-    """[N] per period"""
+    """[N] in the money and time of the holding costs"""
     cost: float
     """The sum of the stages' costs."""
     lower_bound: float
@@ -65,7 +70,7 @@ class GuaranteedService:
     @property
     def gap(self) -> float:
         """By what share of the cost it may be above the least cost."""
-        return max(self.cost - self.lower_bound, 0.0) / abs(self.cost) if self.cost else 0.0
+        return float(max(self.cost - self.lower_bound, 0.0) / abs(self.cost)) if self.cost else 0.0
 
     @property
     def service_times(self) -> dict[str, int]:
@@ -85,20 +90,25 @@ def guaranteed_service(
     outbound: Mapping[str, int] | None = None,
     holds_stock: Mapping[str, bool] | None = None,
     merge: bool = True,
+    time_limit: float = 600.0,
 ) -> GuaranteedService:
     """The service times of least cost, with a proof.
 
     For what-if questions `outbound` fixes the outbound service times of some stages, and `holds_stock`
-    says of some whether their net replenishment time must or must not be positive. `stage_costs` replaces
-    the holding cost of safety stock at some stages by any function of the inbound and outbound service
-    time. `merge` says whether twins are merged; the cost is the same. Raises `MethodError` that names the
-    stage if no service times are allowed.
+    says of some whether their net replenishment time must or must not be positive, in place of the stage's
+    own `holds_stock`. `stage_costs` replaces the holding cost of safety stock at some stages by any function of
+    the inbound and outbound service time. `merge` says whether twins are merged; the cost is the same.
+    After `time_limit` seconds HiGHS stops, and `gap` says how far the cost may be from the least. Raises
+    `MethodError` where no service times meet what is asked, where a network is too large, and where HiGHS
+    has found no service times in time.
     """
     started = time.perf_counter()
-    problem = _problem(network, stage_costs or {}, outbound or {}, holds_stock or {})
-    best = best_service_times(problem, merge=merge)
+    holds = {stage.name: stage.holds_stock for stage in network.stages if stage.holds_stock is not None}
+    holds |= holds_stock or {}
+    problem = _problem(network, stage_costs or {}, outbound or {}, holds)
+    best = best_service_times(problem, merge=merge, time_limit=time_limit)
     if not math.isfinite(best.cost):
-        asked = ", ".join(dict.fromkeys([*(outbound or {}), *(holds_stock or {}), *(stage_costs or {})]))
+        asked = ", ".join(dict.fromkeys([*(outbound or {}), *holds, *(stage_costs or {})]))
         raise MethodError(f"no service times meet what is asked of the stages {asked}")
     return _described(network, problem, best, time.perf_counter() - started)
 
@@ -125,6 +135,9 @@ def _problem(
     for name, values in (("stage_costs", stage_costs), ("outbound", outbound), ("holds_stock", holds_stock)):
         for unknown in [stage for stage in values if stage not in network.index]:
             raise MethodError(f"{name}: there is no stage {unknown!r}{nearest(unknown, network.index)}")
+    for stage_name, held in holds_stock.items():
+        if not isinstance(held, bool | np.bool_):
+            raise MethodError(f"holds_stock: must be true or false for {stage_name} (got {held!r})")
     waits, times = longest_waits(network)
     means, bounds, factors = demand_means(network), demand_bounds(network), safety_factors(network)
     costs, inbound_costs, outbound_costs = [], [], []
@@ -133,10 +146,7 @@ def _problem(
         if stage.name in stage_costs:
             cost = cost_table(stage, stage_costs[stage.name], wait)
         else:
-            steps = np.arange(longest + 1.0)
-            cost = stage.holding_cost * safety_stock(
-                stage, steps, mean=means[j], bound=bounds[j], safety_factor=factors[j]
-            )
+            cost = holding_costs(stage, longest, mean=means[j], bound=bounds[j], safety_factor=factors[j])
         if stage.name in holds_stock:
             cost = _placed(stage, cost, holds=holds_stock[stage.name])
         costs.append(cost)
@@ -147,11 +157,19 @@ def _problem(
 
 def longest_waits(network: StageNetwork) -> tuple[Ints, Ints]:
     """[N] the longest inbound service time of each stage, and its whole stage time."""
-    times = np.array([whole_time(stage) for stage in network.stages], dtype=np.int64)
+    times = np.array([min(whole_time(stage), 2 * LONGEST_TIME) for stage in network.stages], dtype=np.int64)
     waits = np.array([stage.inbound_service_time for stage in network.stages], dtype=np.int64)
     for j in network.order:
         for i in network.suppliers[j]:
             waits[j] = max(waits[j], waits[i] + times[i])
+    longest = waits + times
+    if longest.max() > LONGEST_TIME or longest.sum() > MOST_TIMES:
+        stage = network.stages[int(longest.argmax())]
+        raise MethodError(
+            f"guaranteed_service needs replenishment times of at most {LONGEST_TIME:,} periods at a stage (got at least "
+            f"{longest.max():,} at {stage.name}) and {MOST_TIMES:,} over all stages (got at least {longest.sum():,}): "
+            "count in longer periods"
+        )
     return waits, times
 
 
@@ -161,9 +179,11 @@ def _quotable(stage: Stage, longest: int, fixed: int | None) -> Floats:
     times = np.arange(longest + 1)
     if fixed is None:
         return np.where(times <= limit, 0.0, np.inf)
-    if not (isinstance(fixed, int | np.integer) and 0 <= fixed <= limit):
+    if not (isinstance(fixed, int | np.integer) and not isinstance(fixed, bool) and 0 <= fixed <= limit):
+        promised = ", what its customers are promised" if limit < longest else ""
         raise MethodError(
-            f"outbound: the service time of {stage.name} must be a whole number from 0 to {limit:g} (got {fixed!r})"
+            f"outbound: the service time of {stage.name} must be a whole number from 0 to {limit:g}{promised} "
+            f"(got {fixed!r})"
         )
     return np.where(times == fixed, 0.0, np.inf)
 
@@ -186,12 +206,10 @@ def _described(
     steps = best.inbound + problem.time - best.outbound
     means, bounds, factors = demand_means(network), demand_bounds(network), safety_factors(network)
     mean_times = np.array([stage.mean_time for stage in network.stages])
-    safety = np.array(
-        [
-            float(safety_stock(stage, np.array(float(k)), mean=mean, bound=bound, safety_factor=factor))
-            for stage, k, mean, bound, factor in zip(network.stages, steps, means, bounds, factors, strict=True)
-        ]
-    )
+    safety, early = np.zeros(len(steps)), np.zeros(len(steps))
+    for j, (stage, k) in enumerate(zip(network.stages, steps.astype(np.float64), strict=True)):
+        safety[j] = safety_stock(stage, k, mean=means[j], bound=bounds[j], safety_factor=factors[j])
+        early[j] = early_stock(stage, k, mean=means[j])
     net = best.inbound + mean_times - best.outbound
     return GuaranteedService(
         network=network,
@@ -199,7 +217,8 @@ def _described(
         outbound=best.outbound,
         net_replenishment_time=net,
         safety_stock=safety,
-        base_stock=means * net + safety,
+        early_stock=early,
+        base_stock=means * net + safety + early,
         pipeline_stock=means * mean_times,
         stage_cost=problem.costs_at(best.inbound, best.outbound),
         cost=best.cost,

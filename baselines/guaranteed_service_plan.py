@@ -45,9 +45,8 @@ def guaranteed_service_plan(
     """
     require_guaranteed_service(problem)
     network = problem.network
-    read = stages_of(network, service_level=service_level)
-    times = guaranteed_service(read.stages, holds_stock=read.holds_stock).service_times
-    stages = read.stages
+    stages = stages_of(network, service_level=service_level)
+    times = guaranteed_service(stages).service_times
     if service_level is None:
         stages = _tuned(problem, stages, times, scenarios or tuning_scenarios(problem, seed=seed))
     levels = order_up_to_levels(network, stages, times)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Any
 
@@ -40,21 +39,7 @@ ROUNDING = 1e-9
 """Units by which a level may be above a whole number by rounding."""
 
 
-@dataclass(frozen=True)
-class NetworkStages:
-    """The stages of a network: one for each node, by its name, and those in between."""
-
-    stages: StageNetwork
-    transits: tuple[str, ...]
-    """The stages in between, which must not hold stock."""
-
-    @property
-    def holds_stock(self) -> dict[str, bool]:
-        """What `guaranteed_service` has to be told of the stages in between."""
-        return dict.fromkeys(self.transits, False)
-
-
-def stages_of(network: Network, *, service_level: float | None = None) -> NetworkStages:
+def stages_of(network: Network, *, service_level: float | None = None) -> StageNetwork:
     """The stages of a network, with holding costs and the demand's mean and standard deviation per period.
 
     Customers are promised a service time of 0. The service level of an outlet is `service_level`, or left out its
@@ -77,8 +62,7 @@ def stages_of(network: Network, *, service_level: float | None = None) -> Networ
         for node in network.nodes
     ]
     between = [stage for links in into.values() for stage in _transits(links)]
-    stages = StageNetwork.from_dict({"name": network.name, "stages": [*nodes, *between]})
-    return NetworkStages(stages, tuple(stage["name"] for stage in between))
+    return StageNetwork.from_dict({"name": network.name, "stages": [*nodes, *between]})
 
 
 def order_up_to_levels(network: Network, stages: StageNetwork, service_times: Mapping[str, int]) -> list[float]:
@@ -174,6 +158,7 @@ def _transits(into: list[Link]) -> list[dict[str, Any]]:
             "stage_time": _extra(link, into),
             "suppliers": {link.source: 1.0},
             "inbound_service_time": link.order_delay,
+            "holds_stock": False,
         }
         for link in into
         if link.source != OUTSIDE and _extra(link, into)

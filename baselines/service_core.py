@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from echelon.baselines.service_times import Reduction, ServiceTimeProblem, ServiceTimes, Times
+from echelon.baselines.service_offers import Times
+from echelon.baselines.service_times import Reduction, ServiceTimeProblem, ServiceTimes
 from echelon.envs.errors import MethodError
 
 Floats = NDArray[np.float64]
@@ -25,12 +26,18 @@ WHOLE = 1e-6
 """How far a variable may be from 0 or 1 to count as such."""
 LARGEST = 1e6
 """The largest cost that HiGHS is shown, whose tolerances are absolute, so that small costs would seem to be none."""
-LONGEST = 600.0
-"""Seconds after which HiGHS is stopped; what it has found by then comes with the bound it has proven."""
+MOST_PAIRS = 50_000_000
+"""Pairs of service times of one stage that are looked at, so that its table fits in memory."""
+MOST_VARIABLES = 4_000_000
+"""Variables of a programme that HiGHS is given."""
 
 
-def best_service_times(problem: ServiceTimeProblem, *, merge: bool = True) -> ServiceTimes:
-    """The service times of least cost; the cost is infinite if none are allowed. Raises `MethodError`."""
+def best_service_times(problem: ServiceTimeProblem, *, merge: bool = True, time_limit: float = 600.0) -> ServiceTimes:
+    """The service times of least cost; the cost is infinite if none are allowed. Raises `MethodError`.
+
+    Inbound service times are the shortest ones that cost no more. HiGHS is stopped after `time_limit` seconds for
+    each part and programme; what it has found by then comes with the bound that it has proven.
+    """
     reduction = Reduction(problem)
     reduction.eliminate()
     while merge and reduction.merge():
@@ -39,15 +46,27 @@ def best_service_times(problem: ServiceTimeProblem, *, merge: bool = True) -> Se
     outbound: Times = {}
     lower_bound = reduction.cost
     for part in parts(reduction):
-        lower_bound += _Programme(reduction, part).solve(inbound, outbound)
+        lower_bound += _Programme(reduction, part).solve(inbound, outbound, time_limit)
     if not np.isfinite(lower_bound):
         none = np.zeros(len(problem.suppliers), dtype=np.int64)
         return ServiceTimes(none, none, np.inf, np.inf)
     reduction.finish(inbound, outbound)
     stages = range(len(problem.suppliers))
-    si, s = np.array([inbound[j] for j in stages]), np.array([outbound[j] for j in stages])
+    s = np.array([outbound[j] for j in stages])
+    si = np.array([_shortest(problem, j, inbound[j], s) for j in stages])
     cost = float(problem.costs_at(si, s).sum())
     return ServiceTimes(si, s, cost, min(lower_bound, cost))
+
+
+def _shortest(problem: ServiceTimeProblem, j: int, inbound: int, outbound: Ints) -> int:
+    """The shortest inbound service time of a stage that costs no more than the given one."""
+    least = max([0, int(outbound[j] - problem.time[j]), *outbound[list(problem.suppliers[j])].tolist()])
+    if least >= inbound:
+        return inbound
+    times = np.arange(least, inbound + 1)
+    table, s = problem.cost[j], outbound[j]
+    costs = (table[times + problem.time[j] - s] if table.ndim == 1 else table[times, s]) + problem.inbound[j][times]
+    return int(times[np.flatnonzero(costs <= costs[-1])[0]])
 
 
 def parts(reduction: Reduction) -> list[list[int]]:
@@ -143,6 +162,7 @@ class _Programme:
 
     def _couple(self, j: int) -> None:
         """Both service times of a stage, by one variable for each pair that is cheaper than all that allow as much."""
+        self._require_size(len(self._reduction.inbound[j]) * len(self._reduction.outbound[j]), MOST_PAIRS)
         cost = pair_costs(self._reduction, j)
         least = np.minimum.accumulate(np.minimum.accumulate(cost[::-1], axis=0)[::-1], axis=1)
         later = np.pad(least[1:], ((0, 1), (0, 0)), constant_values=np.inf)
@@ -152,10 +172,18 @@ class _Programme:
             self._constant = np.inf
             inbound, outbound = np.zeros((2, 1), dtype=np.int64)
         pairs = self._columns(cost[inbound, outbound], whole=False)
+        self._require_size(len(self._whole), MOST_VARIABLES)
         for times, side in ((inbound, self._inbound), (outbound, self._outbound)):
             values, position = np.unique(times, return_inverse=True)
             side[j] = _Labels(values, self._columns(np.zeros(len(values) - 1), whole=True))
             self._add_up(side[j], pairs, position)
+
+    def _require_size(self, count: int, most: int) -> None:
+        if count > most:
+            raise MethodError(
+                f"guaranteed_service needs at most {most:,} pairs of service times at stages on a cycle of arcs "
+                f"(got {count:,}): count in longer periods"
+            )
 
     def _add_up(self, labels: _Labels, pairs: Ints, position: Ints) -> None:
         """The pairs with a value add up to 1 where the service time is at least that but not at least the next."""
@@ -175,11 +203,11 @@ class _Programme:
         binding = (np.diff(at) > 0) & (at[1:] < len(inbound.values))
         self._rows.not_below(inbound.columns[at[1:][binding] - 1], outbound.columns[binding])
 
-    def solve(self, inbound: Times, outbound: Times) -> float:
+    def solve(self, inbound: Times, outbound: Times, time_limit: float) -> float:
         """Fill in the service times of the part; returns the bound on its cost. Raises `MethodError`."""
         if not np.isfinite(self._constant):
             return np.inf
-        solution, bound = self._optimum()
+        solution, bound = self._optimum(time_limit)
         for j in self._stages:
             if not self._reduction.suppliers[j]:
                 self._reduction.offer(j).settle(j, self._outbound[j].read(solution), inbound, outbound)
@@ -189,7 +217,7 @@ class _Programme:
                 inbound[j], outbound[j] = self._inbound[j].read(solution), self._outbound[j].read(solution)
         return bound + self._constant
 
-    def _optimum(self) -> tuple[Floats, float]:
+    def _optimum(self, time_limit: float) -> tuple[Floats, float]:
         """A solution in whole numbers, and a bound on the cost of all of them."""
         from scipy.optimize import Bounds, LinearConstraint, milp
         from scipy.sparse import coo_array
@@ -210,7 +238,7 @@ class _Programme:
                 bounds=Bounds(lowest, highest),
                 constraints=limits,
                 integrality=integrality,
-                options={"mip_rel_gap": 0.0, "time_limit": LONGEST, "presolve": bool(integrality.any())},
+                options={"mip_rel_gap": 0.0, "time_limit": time_limit, "presolve": bool(integrality.any())},
             )
             if found.x is None and found.status == 2:
                 return np.zeros(count), np.inf

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echelon.baselines import _stage_kernels as kernels
+from echelon.baselines.service_offers import Need, Offer, Times, need_of, offer_of, padded
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -61,44 +62,6 @@ class ServiceTimes:
     cost: float
     lower_bound: float
     """What no service times can cost less than."""
-
-
-Times = dict[int, int]
-"""The service times that have been chosen so far, by stage."""
-
-
-@dataclass(frozen=True, eq=False)
-class Offer:
-    """What a stage and all that hangs on it cost, by an upper limit s on its outbound service time."""
-
-    price: Floats
-    quote: Ints
-    """The outbound service time that is best for each limit."""
-    wait: Ints | None
-    """The inbound service time that is best for each outbound one; None where there is none."""
-
-    def settle(self, j: int, limit: int, inbound: Times, outbound: Times) -> None:
-        """Choose the service times of stage j under the limit."""
-        outbound[j] = int(self.quote[min(limit, len(self.quote) - 1)])
-        if self.wait is not None:
-            inbound[j] = int(self.wait[outbound[j]])
-
-
-@dataclass(frozen=True, eq=False)
-class Need:
-    """What a stage and all that hangs on it cost, by a lower limit s on its inbound service time."""
-
-    price: Floats
-    bear: Ints
-    """The inbound service time that is best for each limit."""
-    quote: Ints | None
-    """The outbound service time that is best for each inbound one; None where there is none."""
-
-    def settle(self, j: int, limit: int, inbound: Times, outbound: Times) -> None:
-        """Choose the service times of stage j above the limit."""
-        inbound[j] = int(self.bear[limit])
-        if self.quote is not None:
-            outbound[j] = int(self.quote[inbound[j]])
 
 
 class Reduction:
@@ -229,12 +192,12 @@ class Reduction:
     def offer(self, j: int) -> Offer:
         """What a stage without suppliers, but those eliminated, costs by a limit on its outbound service time."""
         if j not in self.tables:
-            return _offer_of(self.outbound[j], None)
+            return offer_of(self.outbound[j], None)
         table, inbound, outbound = self.tables[j], self.inbound[j], self.outbound[j]
         if table.ndim == 2:
             total = table + inbound[:, None]
             wait = total.argmin(axis=0)
-            return _offer_of(total.min(axis=0) + outbound, wait)
+            return offer_of(total.min(axis=0) + outbound, wait)
         price, quote, wait = np.empty(len(table)), np.empty(len(table), np.int64), np.empty(len(table), np.int64)
         n = len(table)
         kernels.offer(
@@ -245,11 +208,11 @@ class Reduction:
     def need(self, j: int) -> Need:
         """What a stage without customers, but those eliminated, costs by a limit on its inbound service time."""
         if j not in self.tables:
-            return _need_of(self.inbound[j], None)
+            return need_of(self.inbound[j], None)
         table, inbound, outbound = self.tables[j], self.inbound[j], self.outbound[j]
         if table.ndim == 2:
             total = table + outbound
-            return _need_of(total.min(axis=1) + inbound, total.argmin(axis=1))
+            return need_of(total.min(axis=1) + inbound, total.argmin(axis=1))
         m, n = len(inbound), len(table)
         price, bear, quote = np.empty(m), np.empty(m, np.int64), np.empty(m, np.int64)
         kernels.need(
@@ -261,26 +224,6 @@ class Reduction:
         """Fill in the service times of all stages that are gone."""
         for undo in reversed(self._undo):
             undo(inbound, outbound)
-
-
-def _offer_of(cost: Floats, wait: Ints | None) -> Offer:
-    price = np.minimum.accumulate(cost)
-    return Offer(price, _last_record(cost, price), wait)
-
-
-def _need_of(cost: Floats, quote: Ints | None) -> Need:
-    price = np.minimum.accumulate(cost[::-1])
-    return Need(price[::-1].copy(), len(cost) - 1 - _last_record(cost[::-1], price)[::-1], quote)
-
-
-def _last_record(cost: Floats, record: Floats) -> Ints:
-    """Where each running minimum was last reached."""
-    return np.maximum.accumulate(np.where(cost == record, np.arange(len(cost)), 0))
-
-
-def padded(price: Floats, length: int) -> Floats:
-    """The first `length` values, the last one repeated if there are fewer."""
-    return price[:length] if len(price) >= length else np.pad(price, (0, length - len(price)), mode="edge")
 
 
 def _is_concave(cost: Floats) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,13 +15,13 @@ Floats = NDArray[np.float64]
 
 
 def mean_flow(network: StageNetwork, own: Floats) -> Floats:
-    """[N] what each stage delivers in all, where `own` [N] goes to its customers: units per period."""
-    flow = np.asarray(own, dtype=np.float64).tolist()
+    """[N] or [N, K] what each stage delivers in all, where `own` of the same shape goes to its customers, in units."""
+    flow = np.array(own, dtype=np.float64)
+    rows: Any = flow.tolist() if flow.ndim == 1 else flow
     for j in reversed(network.order):
-        stage = network.stages[j]
-        for i, units in zip(network.suppliers[j], stage.suppliers.values(), strict=True):
-            flow[i] += flow[j] * units
-    return np.array(flow)
+        for i, units in zip(network.suppliers[j], network.stages[j].suppliers.values(), strict=True):
+            rows[i] += rows[j] * units
+    return np.asarray(rows)
 
 
 def pooled(network: StageNetwork, own: Floats) -> Floats:
@@ -61,7 +63,15 @@ def demand_means(network: StageNetwork) -> Floats:
 
 
 def safety_factors(network: StageNetwork) -> Floats:
-    """[N] the safety factors z of the customers whose demand passes through each stage, weighted by its mean."""
-    weighted = np.array([(stage.z or 0.0) * stage.demand_mean for stage in network.stages])
-    means = demand_means(network)
-    return np.asarray(mean_flow(network, weighted) / np.where(means > 0, means, 1.0))
+    """[N] the safety factors z of the customers whose demand passes through each stage, weighted by its mean.
+
+    Raises `MethodError` where a random stage time needs one that a demand_bound in its place leaves open.
+    """
+    own = np.array([stage.demand_mean for stage in network.stages])
+    known = np.array([0.0 if stage.z is None else stage.z for stage in network.stages])
+    means, weighted = mean_flow(network, own), mean_flow(network, known * own)
+    open_ = mean_flow(network, np.array([stage.demand_mean * (stage.z is None) for stage in network.stages]))
+    for stage, units in zip(network.stages, open_, strict=True):
+        if units > 0 and len(stage.times) > 1:
+            raise MethodError(f"{stage.name} needs customers with a service_level, for the spread of its stage_time")
+    return np.asarray(weighted / np.where(means > 0, means, 1.0))

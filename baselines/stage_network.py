@@ -65,12 +65,18 @@ class Stage(_Frozen):
     demand_bound: AtLeastZero | None = None
     """z times sigma of all demand that passes through the stage; left out, it follows from the customers' demand."""
 
+    holds_stock: Annotated[bool, Field(strict=True)] | None = None
+    """Whether the net replenishment time must (true) or must not (false) be positive; left out, both are allowed."""
+
     @field_validator("suppliers", mode="before")
     @classmethod
     def _one_unit_each(cls, value: object) -> object:
-        if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
-            return dict.fromkeys(value, 1.0)
-        return value
+        if not (isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)):
+            return value
+        twice = [name for name, count in Counter(value).items() if count > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} is listed twice; say how many units of it one unit needs: {twice[0]}: 2")
+        return dict.fromkeys(value, 1.0)
 
     @field_validator("stage_time", mode="after")
     @classmethod
@@ -209,8 +215,6 @@ def _broken_rules(stage: Stage) -> Iterator[str]:
         yield "give service_level or safety_factor, not both"
     if stage.has_customers and stage.z is None and stage.demand_bound is None:
         yield "a stage with customers needs a service_level (or a safety_factor)"
-    if stage.demand_bound is not None and stage.demand_mean > 0 and len(stage.times) > 1 and stage.z is None:
-        yield "a random stage_time needs a service_level beside the demand_bound, for the spread of the time"
     if not stage.has_customers and stage.z is not None:
         yield "a stage without customers has no service_level; give it a demand_mean or demand_sd"
 
@@ -222,7 +226,8 @@ def _idle(network: StageNetwork) -> Iterator[tuple[KeyPath, str]]:
         if stage.name not in wanted and not stage.has_customers and stage.demand_bound is None:
             yield (
                 ("stages", position),
-                f"{stage.name}: a stage that supplies no other needs demand (demand_mean, demand_sd)",
+                f"{stage.name}: a stage that supplies no other needs demand (demand_mean, demand_sd) "
+                "or a demand_bound of 0",
             )
 
 

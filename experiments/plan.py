@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service
-from echelon.baselines.network_stages import NetworkStages, stages_of
+from echelon.baselines.network_stages import stages_of
 from echelon.baselines.stage_examples import STAGE_EXAMPLES
 from echelon.baselines.stage_network import StageNetwork
 from echelon.envs.errors import ConfigError, nearest
@@ -19,6 +19,8 @@ from echelon.envs.network import Network
 from echelon.envs.yaml_io import NETWORK_BYTES, Document, load_yaml, validate_document
 from echelon.experiments.stage_map import write_stage_map
 
+FOR_TABLES = ("assp", "dynamic", "multistage")
+"""Methods that plan a folder of a planner's tables and nothing else: see `plan_folder`."""
 MOST_STAGES = 40
 """How many stages are printed."""
 
@@ -63,8 +65,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
 
 def _guaranteed_service(source: str, service_level: float | None) -> PlanReport:
     """The service times of least cost in the guaranteed-service model."""
-    read = _read_stages(source, service_level)
-    plan = guaranteed_service(read.stages, holds_stock=read.holds_stock)
+    plan = guaranteed_service(_read_stages(source, service_level))
     record = {
         "cost": plan.cost,
         "lower_bound": plan.lower_bound,
@@ -80,21 +81,20 @@ METHODS: dict[str, Callable[[str, float | None], PlanReport]] = {"gsm": _guarant
 """What --method can be: each plans a source, with one service level for all customers or None."""
 
 
-def _read_stages(source: str, service_level: float | None) -> NetworkStages:
+def _read_stages(source: str, service_level: float | None) -> StageNetwork:
     path = Path(source)
     if path.exists():
         return _stages_in(load_yaml(path, max_bytes=NETWORK_BYTES), service_level)
     if source not in STAGE_EXAMPLES:
         raise ConfigError([f"{source}: there is no such file or example{nearest(source, STAGE_EXAMPLES)}"])
     example = STAGE_EXAMPLES[source]()
-    return NetworkStages(example if service_level is None else example.with_service_level(service_level), ())
+    return example if service_level is None else example.with_service_level(service_level)
 
 
-def _stages_in(document: Document, service_level: float | None) -> NetworkStages:
+def _stages_in(document: Document, service_level: float | None) -> StageNetwork:
     """The stages in a file of stages, or of a network file."""
     if "stages" in document.data:
-        stages = _all_served(document, service_level) if service_level is not None else _served(document)
-        return NetworkStages(stages, ())
+        return _all_served(document, service_level) if service_level is not None else _served(document)
     if "nodes" in document.data:
         return stages_of(validate_document(document, Network), service_level=service_level)
     raise ConfigError([f"{document.file}: must have the key 'stages' (a file of stages) or 'nodes' (a network file)"])
@@ -144,6 +144,7 @@ def _stage_rows(plan: GuaranteedService) -> Iterator[Row]:
             "outbound": int(plan.outbound[j]),
             "net_replenishment_time": float(plan.net_replenishment_time[j]),
             "safety_stock": float(plan.safety_stock[j]),
+            "early_stock": float(plan.early_stock[j]),
             "base_stock": float(plan.base_stock[j]),
             "pipeline_stock": float(plan.pipeline_stock[j]),
             "holding_cost": stage.holding_cost,
@@ -164,7 +165,7 @@ COLUMNS = {
 def _lines(plan: GuaranteedService, rows: Sequence[Row]) -> Iterator[str]:
     """The plan as text: stages with stock first, the dearest of them on top."""
     yield f"{plan.network.name}: safety stock at {len(plan.placement)} of {len(rows)} stages"
-    yield f"cost           {plan.cost:.8g} per period"
+    yield f"cost           {plan.cost:.8g}"
     yield f"lower bound    {plan.lower_bound:.8g}"
     yield f"gap            {100 * plan.gap:.3f} %"
     yield ""

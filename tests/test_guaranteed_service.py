@@ -382,7 +382,8 @@ def test_costs_below_zero_are_minimised_too() -> None:
         ),
         (
             {"outbound": {"product": 1}},
-            "outbound: the service time of product must be a whole number from 0 to 0 (got 1)",
+            "outbound: the service time of product must be a whole number from 0 to 0, what its customers are promised "
+            "(got 1)",
         ),
         (
             {"outbound": {"part": 2}, "holds_stock": {"part": True}},
@@ -489,3 +490,62 @@ def solution_fields(found: GuaranteedService) -> list[float]:
 @given(SEEDS)
 def test_no_figure_is_infinite(seed: int) -> None:
     assert np.isfinite(solution_fields(guaranteed_service(random_network(seed)))).all()
+
+
+def test_the_stock_of_a_stage_that_costs_nothing_is_that_of_the_shortest_wait() -> None:
+    network = pair(stage_time=5).with_stages({"product": {"holding_cost": 0.0}})
+    found = cost_of_service_times(network, {"part": 0, "product": 0})
+    assert found.inbound[1] == 0
+    assert found.net_replenishment_time[1] == network.stages[1].mean_time
+
+
+def test_a_stage_of_the_network_can_be_one_that_must_or_must_not_hold_stock() -> None:
+    network = pair(stage_time=2)
+    for held in (True, False):
+        own = guaranteed_service(network.with_stages({"part": {"holds_stock": held}}))
+        assert own.cost == guaranteed_service(network, holds_stock={"part": held}).cost
+        assert ("part" in own.placement) == held
+        asked = guaranteed_service(network.with_stages({"part": {"holds_stock": not held}}), holds_stock={"part": held})
+        assert asked.cost == own.cost
+
+
+def test_times_that_no_memory_holds_are_refused() -> None:
+    with pytest.raises(MethodError) as error:
+        guaranteed_service(pair(stage_time=1e9))
+    assert str(error.value) == (
+        "guaranteed_service needs replenishment times of at most 1,000,000 periods at a stage (got at least 2,000,001 "
+        "at product) and 300,000,000 over all stages (got at least 4,000,001): count in longer periods"
+    )
+
+
+def test_a_cycle_with_too_many_pairs_of_service_times_is_refused() -> None:
+    layers = [[f"{letter}{k}" for k in range(3)] for letter in "abc"]
+    stages = [{"name": name, "stage_time": 9_000, "holding_cost": 1.0} for name in layers[0]]
+    for above, here in pairwise(layers):
+        stages += [{"name": name, "stage_time": 9_000, "holding_cost": 2.0, "suppliers": above} for name in here]
+    for stage in stages[-3:]:
+        stage.update(demand_mean=1, demand_sd=1, safety_factor=1)
+    with pytest.raises(MethodError, match=r"at most 50,000,000 pairs of service times .* \(got 162,027,001\)"):
+        guaranteed_service(StageNetwork.from_dict({"stages": stages}))
+
+
+def test_a_random_time_above_customers_without_a_service_level_is_refused() -> None:
+    network = pair(stage_time={1: 0.5, 9: 0.5}, demand_bound=8.0).with_stages(
+        {"product": {"demand_mean": 10.0, "demand_bound": 5.0, "safety_factor": None, "service_level": None}}
+    )
+    with pytest.raises(MethodError, match="part needs customers with a service_level, for the spread of"):
+        guaranteed_service(network)
+
+
+def test_a_supplier_that_is_listed_twice_is_refused() -> None:
+    with pytest.raises(NetworkError, match="part is listed twice; say how many units of it one unit needs: part: 2"):
+        pair().with_stages({"product": {"suppliers": ["part", "part"]}})
+
+
+def test_a_cost_that_is_no_finite_number_is_refused() -> None:
+    with pytest.raises(MethodError, match=r"the cost of stage part must be finite \(got holding_cost 1e\+308 on a "):
+        guaranteed_service(pair(holding_cost=1e308))
+    with pytest.raises(MethodError, match="holds_stock: must be true or false for part"):
+        guaranteed_service(pair(), holds_stock={"part": "no"})  # type: ignore[dict-item]
+    with pytest.raises(MethodError, match="the cost of stage part must be a function of two arrays"):
+        guaranteed_service(pair(), stage_costs={"part": lambda si, s: math.sqrt(si + s)})

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from echelon.baselines import base_stock
 from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service
 from echelon.baselines.guaranteed_service_plan import guaranteed_service_plan
-from echelon.baselines.network_stages import NetworkStages, order_up_to_levels, stages_of
+from echelon.baselines.network_stages import order_up_to_levels, stages_of
 from echelon.baselines.stage_network import StageNetwork
 from echelon.envs.catalogue import make_problem
 from echelon.envs.errors import MethodError
@@ -47,7 +47,7 @@ class Promised(NamedTuple):
     @property
     def stages(self) -> StageNetwork:
         """Without pooling, so that a bound on the demand of every outlet bounds that of every stage."""
-        return stages_of(self.network, service_level=LEVEL).stages.model_copy(update={"pooling": 1.0})
+        return stages_of(self.network, service_level=LEVEL).model_copy(update={"pooling": 1.0})
 
     @property
     def levels(self) -> list[float]:
@@ -264,8 +264,8 @@ def test_without_its_base_stock_at_the_start_a_stage_is_late() -> None:
     assert lateness(promised, promised.levels, at_once)["c"] > 10
 
 
-def solved(read: NetworkStages, outbound: Mapping[str, int] | None = None) -> GuaranteedService:
-    return guaranteed_service(read.stages, outbound=outbound, holds_stock=read.holds_stock)
+def solved(read: StageNetwork, outbound: Mapping[str, int] | None = None) -> GuaranteedService:
+    return guaranteed_service(read, outbound=outbound)
 
 
 @settings(max_examples=15, deadline=None)
@@ -274,17 +274,17 @@ def test_the_level_of_the_slowest_component_is_the_base_stock_of_the_stage(promi
     network = promised.network.model_copy(update={"units": "continuous"})
     read = stages_of(network, service_level=LEVEL)
     best = solved(read)
-    levels = order_up_to_levels(network, read.stages, best.service_times)
-    for name, j in read.stages.index.items():
-        if name in read.transits:
+    levels = order_up_to_levels(network, read, best.service_times)
+    for name, j in read.index.items():
+        if read.stages[read.index[name]].holds_stock is False:
             assert best.net_replenishment_time[j] == 0 == best.stage_cost[j]
             continue
         into = [e for e, link in enumerate(network.links) if link.target == name]
         most = max(levels[e] / network.links[e].quantity for e in into)
-        receivers = best.base_stock[j] - most if read.stages.stages[j].has_customers else 0.0
+        receivers = best.base_stock[j] - most if read.stages[j].has_customers else 0.0
         assert most + receivers == pytest.approx(best.base_stock[j])
         if receivers:
-            own = read.stages.stages[j].demand_mean
+            own = read.stages[j].demand_mean
             tau = best.net_replenishment_time[j]
             assert receivers == pytest.approx((best.base_stock[j] - best.safety_stock[j]) / tau - own)
 
@@ -299,9 +299,8 @@ def test_links_of_different_lengths_become_stages_in_between() -> None:
         {"target": "c", "lead_time": 2, "component": "box"},
     ]
     read = stages_of(network_of(nodes, links), service_level=0.975)
-    assert read.transits == ("b -> c",)
-    assert read.holds_stock == {"b -> c": False}
-    a, b, c, between = read.stages.stages
+    assert {stage.name for stage in read.stages if stage.holds_stock is False} == {"b -> c"}
+    a, b, c, between = read.stages
     assert (a.stage_time, b.stage_time, between.stage_time) == (5, 3, 3)
     assert (c.stage_time, c.suppliers, c.inbound_service_time) == (1 + 1 + 1, {"a": 3.0, "b -> c": 1.0}, 1)
     assert (between.suppliers, between.inbound_service_time) == ({"b": 1.0}, 2)
@@ -316,10 +315,10 @@ def test_a_random_lead_time_makes_the_stage_time_random() -> None:
     links: list[Row] = [{"target": "a", "lead_time": random}, {"source": "a", "target": "b", "lead_time": 1}]
     network = network_of(nodes, links)
     read = stages_of(network, service_level=LEVEL)
-    assert read.stages.stages[0].stage_time == {2.0: 0.5, 5.0: 0.5}
+    assert read.stages[0].stage_time == {2.0: 0.5, 5.0: 0.5}
     for promise in (0, 3):
         best = solved(read, {"a": promise})
-        levels = order_up_to_levels(network, read.stages, best.service_times)
+        levels = order_up_to_levels(network, read, best.service_times)
         assert levels == pytest.approx(best.base_stock.tolist())
     expected, variance = 1.0, 1.0  # of (T - 3)+, which is 0 or 2
     assert levels[0] == pytest.approx(
@@ -348,7 +347,7 @@ class Measured(NamedTuple):
 def measured(times: tuple[int, int], bound_upstream: float | None = None) -> Measured:
     """The chain at a service level of 0.95, over 11 million node-periods."""
     problem = chain()
-    stages = stages_of(problem.network, service_level=0.95).stages.with_stages({"a": {"demand_bound": bound_upstream}})
+    stages = stages_of(problem.network, service_level=0.95).with_stages({"a": {"demand_bound": bound_upstream}})
     levels = order_up_to_levels(problem.network, stages, dict(zip("ab", times, strict=True)))
     scenarios = sample(problem.network, periods=1_100, replications=5_000, seed=3)
     outcome = simulate(problem, order_up_to(problem.network, levels), scenarios)
@@ -437,7 +436,7 @@ def test_without_a_service_level_outlets_have_their_critical_ratios() -> None:
     nodes = [
         {"name": f"n{k}", "holding_cost": h, "stockout_cost": p, "demand": POISSON} for k, (h, p) in enumerate(costs)
     ]
-    stages = stages_of(network_of(nodes, [{"target": f"n{k}"} for k in range(4)])).stages.stages
+    stages = stages_of(network_of(nodes, [{"target": f"n{k}"} for k in range(4)])).stages
     assert [stage.z for stage in stages] == pytest.approx([ndtri(level) for level in (0.9, 0.51, 0.9999, 0.9)])
 
 

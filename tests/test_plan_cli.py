@@ -189,7 +189,7 @@ def test_a_plan_is_printed_as_a_table(command: Command) -> None:
     assert command("plan", "--method", "gsm", "shop.yaml") == Ended(
         0,
         "shop: safety stock at 2 of 2 stages\n"
-        "cost           30 per period\n"
+        "cost           30\n"
         "lower bound    30\n"
         "gap            0.000 %\n"
         "\n"
@@ -212,9 +212,9 @@ def test_a_plan_is_printed_as_json(command: Command) -> None:
 def test_a_plan_is_written_as_csv_with_a_row_for_each_stage(command: Command) -> None:
     assert command("plan", "--method", "gsm", "shop.yaml", "--csv", "plan.csv") == Ended(0, "plan.csv: 2 stages\n", "")
     assert Path("plan.csv").read_text(encoding="utf-8") == (
-        "name,inbound,outbound,net_replenishment_time,safety_stock,base_stock,pipeline_stock,holding_cost,cost\n"
-        "Part,0,0,4.0,12.0,52.0,40.0,1.0,12.0\n"
-        "Shop,0,0,1.0,6.0,16.0,10.0,3.0,18.0\n"
+        "name,inbound,outbound,net_replenishment_time,safety_stock,early_stock,base_stock,pipeline_stock,holding_cost,cost\n"
+        "Part,0,0,4.0,12.0,0.0,52.0,40.0,1.0,12.0\n"
+        "Shop,0,0,1.0,6.0,0.0,16.0,10.0,3.0,18.0\n"
     )
     assert sorted(file.name for file in Path().iterdir()) == ["plan.csv", "shop.yaml"]
 
@@ -285,7 +285,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     ),
     "no demand": (
         *("  demand_mean: 10\n  demand_sd: 3\n  safety_factor: 2\n", ""),
-        "bad.yaml:6: stages.1: Shop: a stage that supplies no other needs demand (demand_mean, demand_sd)",
+        "bad.yaml:6: stages.1: Shop: a stage that supplies no other needs demand (demand_mean, demand_sd) or a demand_bound of 0",
     ),
     "no service level": (
         *("  safety_factor: 2\n", ""),

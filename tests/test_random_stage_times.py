@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from echelon.baselines.guaranteed_service import guaranteed_service
-from echelon.baselines.stage_costs import safety_stock
+from echelon.baselines.stage_costs import early_stock, safety_stock
 from echelon.baselines.stage_demand import demand_bounds, demand_means, safety_factors
 from echelon.baselines.stage_network import Stage, StageNetwork
 
@@ -35,7 +35,8 @@ TIMES = {1.0: 0.3, 2.0: 0.3, 3.0: 0.4}
 
 def of_stage(times: Mapping[float, float] | float, k: float, *, mean: float = MEAN, bound: float = Z * SD) -> float:
     stage = Stage(name="part", stage_time=times if isinstance(times, float | int) else dict(times))
-    return float(safety_stock(stage, np.array(k), mean=mean, bound=bound, safety_factor=Z))
+    spread = safety_stock(stage, np.array(k), mean=mean, bound=bound, safety_factor=Z)
+    return float(spread + early_stock(stage, np.array(k), mean=mean))
 
 
 def by_hand(times: Mapping[float, float], k: float, *, mean: float, bound: float, z: float) -> float:
@@ -119,7 +120,8 @@ def test_the_base_stock_is_what_customers_are_owed_and_z_of_its_standard_deviati
         found = guaranteed_service(network, outbound={"part": service_time})
         spread = Z * math.sqrt(SD**2 * late + MEAN**2 * variance)
         assert found.net_replenishment_time[0] == pytest.approx(late - early)
-        assert found.safety_stock[0] == pytest.approx(spread + MEAN * early)
+        assert found.safety_stock[0] == pytest.approx(spread)
+        assert found.early_stock[0] == pytest.approx(MEAN * early)
         assert found.base_stock[0] == pytest.approx(MEAN * late + spread)
         assert found.pipeline_stock[0] == pytest.approx(MEAN * 2.1)
 
@@ -199,7 +201,8 @@ def test_a_line_of_two_stages_is_worked_by_hand() -> None:
         assert found.lower_bound == pytest.approx(found.cost)
     made_to_order = guaranteed_service(line(2.0))  # nothing is ordered ahead; half of the parts are two periods early
     assert made_to_order.base_stock[0] == pytest.approx(0)
-    assert made_to_order.safety_stock[0] == pytest.approx(10)
+    assert (made_to_order.safety_stock[0], made_to_order.early_stock[0]) == pytest.approx((0, 10))
+    assert made_to_order.placement == ["shop"]
 
 
 def least_cost(network: StageNetwork) -> float:

@@ -242,10 +242,13 @@ def check(question: Question) -> bool:
             assert 0 <= s <= top(stage, si)
             assert all(si >= quoted[name] for name in stage.suppliers)
             assert found.stage_cost[j] == pytest.approx(stage_cost(question, stage, si, s), rel=1e-9, abs=1e-9)
-            assert found.safety_stock[j] == pytest.approx(units_held(question.network, stage, si, s), abs=1e-9)
+            held = found.safety_stock[j] + found.early_stock[j]
+            assert held == pytest.approx(units_held(question.network, stage, si, s), abs=1e-9)
+            shortest = max([stage.inbound_service_time, *(quoted[name] for name in stage.suppliers)])
+            assert all(stage_cost(question, stage, sooner, s) > found.stage_cost[j] for sooner in range(shortest, si))
             mean, tau = passing(question.network, stage)[0], si + sum(t * p for t, p in law(stage).items()) - s
             assert found.net_replenishment_time[j] == pytest.approx(tau)
-            assert found.base_stock[j] == pytest.approx(mean * tau + found.safety_stock[j])
+            assert found.base_stock[j] == pytest.approx(mean * tau + held)
     return not math.isinf(expected)
 
 
@@ -389,9 +392,8 @@ def test_a_search_that_is_stopped_tells_how_far_it_may_be_from_the_optimum(
 
 
 def test_a_programme_that_is_not_solved_in_time_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_core, "LONGEST", 0.0)
     with pytest.raises(MethodError, match=r"the programme of 222 variables was not solved: Time limit reached"):
-        best_service_times(layered(48, **CONCAVE))
+        best_service_times(layered(48, **CONCAVE), time_limit=0.0)
 
 
 def test_a_line_of_a_thousand_stages_is_solved_without_recursion() -> None:
