@@ -15,6 +15,7 @@ from echelon.baselines.bounds import lower_bound as lower_bound
 from echelon.baselines.depot_without_stock import eppen_schrage_plan as eppen_schrage_plan
 from echelon.baselines.depot_without_stock import federgruen_zipkin_plan as federgruen_zipkin_plan
 from echelon.baselines.distribution_bound import clark_scarf_relaxation as clark_scarf_relaxation
+from echelon.baselines.distribution_tree import DistributionTree as DistributionTree
 from echelon.baselines.dual_sourcing import dual_sourcing_optimal as dual_sourcing_optimal
 from echelon.baselines.dual_sourcing_policies import capped_dual_index as capped_dual_index
 from echelon.baselines.dual_sourcing_policies import dual_index as dual_index
@@ -64,6 +65,7 @@ from echelon.baselines.registry import make_plan as make_plan
 from echelon.baselines.registry import option_defects as option_defects
 from echelon.baselines.reorder import min_max as min_max
 from echelon.baselines.reorder_lots_exact import optimal_reorder_lots_plan as optimal_reorder_lots_plan
+from echelon.baselines.safety_stock_plan import assp_plan as assp_plan
 from echelon.baselines.seasonal_service import SeasonalDemand as SeasonalDemand
 from echelon.baselines.seasonal_service import SeasonalGuaranteedService as SeasonalGuaranteedService
 from echelon.baselines.serial import clark_scarf as clark_scarf
@@ -87,5 +89,9 @@ from echelon.baselines.stage_costs import StageCost as StageCost
 from echelon.baselines.stage_examples import STAGE_EXAMPLES as STAGE_EXAMPLES
 from echelon.baselines.stage_network import Stage as Stage
 from echelon.baselines.stage_network import StageNetwork as StageNetwork
+from echelon.baselines.stochastic_service import StockTargets as StockTargets
+from echelon.baselines.stochastic_service import evaluate_levels as evaluate_levels
+from echelon.baselines.stochastic_service import multistage_targets as multistage_targets
+from echelon.baselines.stochastic_service_plan import multistage_plan as multistage_plan
 from echelon.baselines.wagner_whitin import wagner_whitin_plan as wagner_whitin_plan
 from echelon.baselines.willems_stages import load_willems_stages as load_willems_stages

@@ -166,9 +166,9 @@ def longest_waits(network: StageNetwork) -> tuple[Ints, Ints]:
     if longest.max() > LONGEST_TIME or longest.sum() > MOST_TIMES:
         stage = network.stages[int(longest.argmax())]
         raise MethodError(
-            f"guaranteed_service needs replenishment times of at most {LONGEST_TIME:,} periods at a stage (got at least "
-            f"{longest.max():,} at {stage.name}) and {MOST_TIMES:,} over all stages (got at least {longest.sum():,}): "
-            "count in longer periods"
+            f"guaranteed_service needs replenishment times of at most {LONGEST_TIME:,} periods at a stage (got at "
+            f"least {longest.max():,} at {stage.name}) and {MOST_TIMES:,} over all stages (got at least "
+            f"{longest.sum():,}): count in longer periods"
         )
     return waits, times
 

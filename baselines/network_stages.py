@@ -115,9 +115,9 @@ def _require_stages(network: Network) -> None:
 
 
 def _critical_ratio(node: Node) -> float:
-    """p / (p + h) of an outlet, within the service levels that the model knows; 0.9 where neither costs anything."""
-    total = node.stockout_cost + node.holding_cost
-    ratio = node.stockout_cost / total if total > 0 else 0.9
+    """p / (p + h) of an outlet, within the service levels that the model knows."""
+    require(METHOD, {f"a stockout_cost at {node.name}, or a service_level": node.stockout_cost == 0})
+    ratio = node.stockout_cost / (node.stockout_cost + node.holding_cost)
     return min(max(ratio, LEAST_SERVICE_LEVEL), GREATEST_SERVICE_LEVEL)
 
 

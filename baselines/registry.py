@@ -28,7 +28,9 @@ from echelon.baselines.plan import Plan
 from echelon.baselines.power_approximation import power_approximation_plan
 from echelon.baselines.reorder import min_max
 from echelon.baselines.reorder_lots_exact import optimal_reorder_lots_plan
+from echelon.baselines.safety_stock_plan import assp_plan
 from echelon.baselines.serial import shang_song_plan
+from echelon.baselines.stochastic_service_plan import multistage_plan
 from echelon.envs.arguments import argument_defects
 from echelon.envs.defects import Path, dotted
 from echelon.envs.errors import MethodError, nearest
@@ -39,6 +41,7 @@ TUNED: Mapping[str, Callable[..., Plan]] = {
     "echelon_base_stock": echelon_base_stock,
     "capped_base_stock": capped_base_stock,
     "min_max": min_max,
+    "assp": assp_plan,
     "dynamic_stock": dynamic_stock_plan,
     "drp": drp_plan,
     "ddmrp": ddmrp_plan,
@@ -71,6 +74,7 @@ HEURISTICS: Mapping[str, Callable[..., Plan]] = {
     "eppen_schrage": eppen_schrage_plan,
     "federgruen_zipkin": federgruen_zipkin_plan,
     "guaranteed_service": guaranteed_service_plan,
+    "multistage": multistage_plan,
 }
 """Rules for one kind of problem, with parameters by formula or exact evaluation."""
 

@@ -28,15 +28,16 @@ another was to send back.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service, longest_waits
+from echelon.baselines.per_period import PerPeriod, values_by_period
 from echelon.baselines.stage_costs import StageCost, whole_time
+from echelon.baselines.stage_demand import mean_flow
 from echelon.baselines.stage_network import StageNetwork
 from echelon.envs.errors import MethodError, nearest
 
@@ -52,10 +53,10 @@ GRAVES_WILLEMS_2008 = (
 class SeasonalDemand:
     """The demand of a stage's own customers in each period of a cycle, independent from period to period."""
 
-    mean: Sequence[float]
-    """[P] units"""
-    sd: Sequence[float]
-    """[P] units"""
+    mean: PerPeriod
+    """[P] units, or one number for all periods"""
+    sd: PerPeriod
+    """[P] units, or one number for all periods"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +100,9 @@ def seasonal_service(
     >>> best.base_stock, best.service.cost
     (array([[21.,  7.]]), 4.0)
     """
-    _require_fixed_times(network)
     mean, sd = _by_period(network, demand)
+    means = mean_flow(network, mean)
+    _require_seasonal_model(network, means.sum(axis=1) + mean_flow(network, sd).sum(axis=1))
     windows = _windows(network, sd)
     waits, _ = longest_waits(network)
     costs = {
@@ -108,7 +110,7 @@ def seasonal_service(
         for j, (stage, wait) in enumerate(zip(network.stages, waits, strict=True))
     }
     best = guaranteed_service(network, stage_costs=costs, outbound=outbound)
-    means, net = _flow(network, mean), best.net_replenishment_time[:, None]
+    net = best.net_replenishment_time[:, None]
     safety = np.array([windows.safety_stock(j, tau)[0] for j, tau in enumerate(net)])
     base = safety + np.array([over_windows(rates, tau)[0] for rates, tau in zip(means, net, strict=True)])
     on_average = replace(
@@ -133,15 +135,6 @@ def over_windows(rates: Floats, lengths: Floats) -> Floats:
     return np.asarray(total[..., end] - total[..., None, :periods] + share)
 
 
-def _flow(network: StageNetwork, own: Floats) -> Floats:
-    """[N, K] what each stage delivers in all, where `own` [N, K] goes to its customers: `mean_flow` by column."""
-    flow = own.copy()
-    for j in reversed(network.order):
-        for i, units in zip(network.suppliers[j], network.stages[j].suppliers.values(), strict=True):
-            flow[i] += flow[j] * units
-    return flow
-
-
 @dataclass(frozen=True, eq=False)
 class _Windows:
     """What bounds the demand of D customers over any window of periods."""
@@ -160,10 +153,10 @@ class _Windows:
 
 
 def _windows(network: StageNetwork, sd: Floats) -> _Windows:
-    customers = np.flatnonzero([stage.has_customers for stage in network.stages])
-    factors = np.array([network.stages[d].z for d in customers])
-    units = _flow(network, np.eye(len(network.stages))[:, customers])
-    return _Windows(units, (factors[:, None] * sd[customers]) ** 2, network.pooling)
+    factors = np.array([np.nan if stage.z is None else stage.z for stage in network.stages])
+    customers = np.flatnonzero(np.isfinite(factors))
+    units = mean_flow(network, np.eye(len(network.stages))[:, customers])
+    return _Windows(units, (factors[customers, None] * sd[customers]) ** 2, network.pooling)
 
 
 def _holding(windows: _Windows, j: int, holding_cost: float, wait: int, whole: int, time: float) -> StageCost:
@@ -183,11 +176,12 @@ def _order_changes(network: StageNetwork, base: Floats, net: Floats) -> Floats:
     return changes
 
 
-def _require_fixed_times(network: StageNetwork) -> None:
-    for stage in network.stages:
+def _require_seasonal_model(network: StageNetwork, passing: Floats) -> None:
+    """`passing` [N] is above 0 where demand passes through a stage."""
+    for stage, passes in zip(network.stages, passing, strict=True):
         if len(stage.times) > 1:
             raise MethodError(f"seasonal_service needs stage times that are fixed, got several for {stage.name}")
-        if stage.demand_bound is not None:
+        if stage.demand_bound is not None and passes > 0:
             raise MethodError(
                 "seasonal_service needs bounds that follow from the demand of each period, "
                 f"got a demand_bound for {stage.name}"
@@ -196,22 +190,15 @@ def _require_fixed_times(network: StageNetwork) -> None:
 
 def _by_period(network: StageNetwork, demand: Mapping[str, SeasonalDemand]) -> tuple[Floats, Floats]:
     """[N, P] the mean and the standard deviation of the demand of each stage's own customers."""
-    periods = len(next(iter(demand.values())).mean) if demand else 1
-    mean = np.repeat([[stage.demand_mean] for stage in network.stages], max(periods, 1), axis=1)
-    sd = np.repeat([[stage.demand_sd] for stage in network.stages], max(periods, 1), axis=1)
+    periods = max([1, *(np.size(values) for of in demand.values() for values in (of.mean, of.sd))])
+    mean = np.repeat([[stage.demand_mean] for stage in network.stages], periods, axis=1)
+    sd = np.repeat([[stage.demand_sd] for stage in network.stages], periods, axis=1)
     for name, of in demand.items():
         if name not in network.index:
             raise MethodError(f"demand: there is no stage {name!r}{nearest(name, network.index)}")
-        if not network.stages[network.index[name]].has_customers:
+        j = network.index[name]
+        if network.stages[j].z is None:
             raise MethodError(f"demand: {name} must be a stage with customers, which have a service_level")
-        for key, values, rows in (("mean", of.mean, mean), ("sd", of.sd, sd)):
-            if len(values) != periods or periods == 0:
-                raise MethodError(
-                    f"demand: {key} of {name} must have one value per period of the cycle, {max(periods, 1)}, "
-                    f"got {len(values)}"
-                )
-            for value in values:
-                if not (0 <= value < math.inf):
-                    raise MethodError(f"demand: {key} of {name} must be at least 0 and finite, got {value:g}")
-            rows[network.index[name]] = values
+        mean[j] = values_by_period(f"demand: mean of {name}", of.mean, periods)
+        sd[j] = values_by_period(f"demand: sd of {name}", of.sd, periods)
     return mean, sd

@@ -5,15 +5,16 @@ Every answer is an optimum, or is held against one; safety stock costs what `Sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service
-from echelon.baselines.stage_costs import safety_stock, whole_time
+from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service, longest_waits
+from echelon.baselines.stage_costs import holding_costs, whole_time
 from echelon.baselines.stage_demand import demand_bounds, demand_means, safety_factors
 from echelon.baselines.stage_network import Stage, StageNetwork
 from echelon.envs.errors import MethodError, nearest
@@ -41,6 +42,7 @@ def stage_table(solution: GuaranteedService) -> DataFrame:
             "outbound_service_time": solution.outbound,
             "net_replenishment_time": solution.net_replenishment_time,
             "safety_stock": solution.safety_stock,
+            "early_stock": solution.early_stock,
             "base_stock": solution.base_stock,
             "pipeline_stock": solution.pipeline_stock,
             "holding_cost": [stage.holding_cost for stage in solution.network.stages],
@@ -61,7 +63,7 @@ class WhatIf:
 
     @property
     def extra_cost(self) -> float:
-        """Per period, above the optimum; below 0 only if stages were changed."""
+        """Above the optimum; below 0 only if stages were changed."""
         return self.answer.cost - self.optimum.cost
 
     @property
@@ -91,7 +93,7 @@ def what_if(
 
 @dataclass(frozen=True)
 class TimeSensitivity:
-    """What a longer or shorter stage time of one stage costs, per period."""
+    """What a longer or shorter stage time of one stage costs."""
 
     stage: str
     change: float
@@ -99,7 +101,8 @@ class TimeSensitivity:
     extra_cost: float
     """With the best service times for the new stage time, above the optimum."""
     extra_cost_kept: float | None
-    """With the service times of the optimum; None if the stage cannot keep them."""
+    """With the outbound service times of the optimum, which a faster stage may keep by a longer wait; None if the stage
+    cannot keep its own."""
 
     @property
     def marginal_cost(self) -> float:
@@ -108,20 +111,31 @@ class TimeSensitivity:
 
 
 def time_sensitivity(
-    network: StageNetwork, *, change: float = 1, stages: Iterable[str] | None = None
+    network: StageNetwork, *, change: float = 1, stages: str | Iterable[str] | None = None
 ) -> tuple[TimeSensitivity, ...]:
     """What the optimal cost becomes if one stage time after the other is `change` periods longer, or shorter.
 
-    Of a random stage time every value changes. `stages` are the stages to try; left out, all whose time
-    stays at least 0. Longer times never lower the cost if they are fixed, or longer by whole periods. Raises
+    Of a random stage time every value changes. `stages` are the stages to try; left out, all whose time can
+    change so: it stays at least 0, and whole where no stock may be held.
+
+    A time that is longer by whole periods never lowers the cost: a stage that quotes as many periods less, or 0, holds
+    no more than with the longer time. Nor does a longer fixed time whose part beyond whole periods does not fall, such
+    as any that was whole, unless stock is forced on the stage. Where that part falls the cost can, because service
+    times are whole: half a period cannot be quoted and must be held, a whole one can be passed on. Raises
     `MethodError`.
     """
-    if not (np.isfinite(change) and change != 0):
+    if isinstance(change, bool) or not isinstance(change, Real) or not (np.isfinite(change) and change != 0):
         raise MethodError(f"change must be a number of periods other than 0 (got {change})")
     if stages is None:
-        stages = [stage.name for stage in network.stages if min(stage.times) + change >= 0]
+        stages = [stage.name for stage in network.stages if _can_change(stage, change)]
     optimum = guaranteed_service(network)
-    return tuple(_sensitivity(optimum, _stage(network, name), change) for name in stages)
+    names = [stages] if isinstance(stages, str) else stages
+    return tuple(_sensitivity(optimum, _stage(network, name), change) for name in names)
+
+
+def _can_change(stage: Stage, change: float) -> bool:
+    passed_on = stage.holds_stock is not False or float(max(stage.times) + change).is_integer()
+    return passed_on and min(stage.times) + change >= 0
 
 
 def _stage(network: StageNetwork, name: str) -> Stage:
@@ -144,20 +158,23 @@ def _sensitivity(optimum: GuaranteedService, stage: Stage, change: float) -> Tim
 
 
 def _extra_cost_kept(optimum: GuaranteedService, stage: Stage) -> float | None:
-    """What the stage costs more than in the optimum, with the same service times."""
+    """What the stage costs more than in the optimum, with the outbound service times and the best inbound one."""
     network = optimum.network
     j = network.index[stage.name]
-    steps = optimum.inbound[j] + whole_time(stage) - optimum.outbound[j]
-    if steps < 0:
-        return None
-    units = safety_stock(
+    shortest = max([stage.inbound_service_time, *optimum.outbound[list(network.suppliers[j])].tolist()])
+    longest, whole = int(longest_waits(network)[0][j]), whole_time(stage)
+    steps = np.arange(shortest, longest + 1) + whole - optimum.outbound[j]
+    if stage.holds_stock is not None:
+        steps = steps[(steps + (max(stage.times) - whole) > 0) == stage.holds_stock]
+    steps = steps[steps >= 0]
+    costs = holding_costs(
         stage,
-        np.array(float(steps)),
+        longest + whole,
         mean=demand_means(network)[j],
         bound=demand_bounds(network)[j],
         safety_factor=safety_factors(network)[j],
     )
-    return float(stage.holding_cost * units - optimum.stage_cost[j])
+    return float(costs[steps].min() - optimum.stage_cost[j]) if len(steps) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,9 +187,9 @@ class PromisedTime:
 
 
 def service_time_sensitivity(
-    network: StageNetwork, service_times: Mapping[str, Sequence[int]]
+    network: StageNetwork, service_times: Mapping[str, int | Iterable[int]]
 ) -> tuple[PromisedTime, ...]:
-    """The optimum for each of several promised service times of a stage, the other stages as they are.
+    """The optimum for each promised service time of a stage, one or several of them, the other stages as they are.
 
     A promise is the longest outbound service time allowed, so that a longer one never costs more. Raises
     `NetworkError` if there is no such stage, or a service time is not a whole number from 0.
@@ -180,5 +197,14 @@ def service_time_sensitivity(
     return tuple(
         PromisedTime(stage, time, guaranteed_service(network.with_stages({stage: {"service_time": time}})))
         for stage, times in service_times.items()
-        for time in times
+        for time in numbers(f"service_times of {stage}", times)
     )
+
+
+def numbers(key: str, values: float | Iterable[float]) -> list[Any]:
+    """An argument that may be one number or several, as a list of Python's own. Raises `MethodError`."""
+    several = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [values]
+    for value in several:
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise MethodError(f"{key} must be one number or several (got {value!r})")
+    return [value.item() if isinstance(value, np.generic) else value for value in several]

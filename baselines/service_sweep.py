@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service
+from echelon.baselines.service_analysis import numbers
+from echelon.baselines.stage_demand import mean_flow
 from echelon.baselines.stage_network import StageNetwork
 from echelon.envs.errors import MethodError, nearest
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +23,7 @@ class ServiceLevelPoint:
 
     @property
     def cost(self) -> float:
-        """Per period."""
+        """Of the safety stock at all stages."""
         return self.solution.cost
 
     @property
@@ -33,8 +32,8 @@ class ServiceLevelPoint:
         return float(self.solution.safety_stock.sum())
 
 
-def service_level_sweep(network: StageNetwork, levels: Sequence[float]) -> tuple[ServiceLevelPoint, ...]:
-    """The optimum at each service level, which replaces those of all customers.
+def service_level_sweep(network: StageNetwork, levels: float | Iterable[float]) -> tuple[ServiceLevelPoint, ...]:
+    """The optimum at each service level, one or several, which replaces those of all customers.
 
     If no stage time is random, one optimum tells them all. With the same z at every customer the bound of
     stage j is ``z (sum_d (n_d sigma_d)^p)^(1/p) = z b_j``, so that service times tau cost ``z sum_j h_j b_j
@@ -43,7 +42,8 @@ def service_level_sweep(network: StageNetwork, levels: Sequence[float]) -> tuple
     arrivals under random stage times, mu E[(-tau)^+], do not grow with z; each level is solved then.
     Raises `MethodError`, also where a `demand_bound` is given, since it does not say which z is in it.
     """
-    for level in levels:
+    swept = numbers("levels", levels)
+    for level in swept:
         if not 0.5 < level < 1:
             raise MethodError(f"levels must lie between 0.5 and 1 (got {level:g})")
     given = [stage.name for stage in network.stages if stage.demand_bound]
@@ -51,7 +51,7 @@ def service_level_sweep(network: StageNetwork, levels: Sequence[float]) -> tuple
         raise MethodError(f"service_level_sweep needs demand_sd instead of demand_bound (got one at {given[0]})")
     one_tells_all = all(len(stage.times) == 1 for stage in network.stages)
     points: list[ServiceLevelPoint] = []
-    for level in levels:
+    for level in swept:
         at_level = network.with_service_level(level)
         known = points[0].solution if points and one_tells_all else None
         solution = guaranteed_service(at_level) if known is None else _scaled(known, at_level)
@@ -87,12 +87,14 @@ class Postponement:
     """Per unit of the stage's item and period."""
     solution: GuaranteedService
     downstream_units: float
-    """Safety stock at the stage and downstream of it, in units of its item that are in there."""
+    """Safety and early stock at the stage and downstream of it, in units of its item that are in there."""
     upstream_cost: float
-    """Per period, of the safety stock at all other stages, whose holding costs stay as they are."""
+    """Of the stock at all other stages, whose holding costs stay as they are."""
 
 
-def postponement(network: StageNetwork, stage: str, added_holding_costs: Sequence[float]) -> tuple[Postponement, ...]:
+def postponement(
+    network: StageNetwork, stage: str, added_holding_costs: float | Iterable[float]
+) -> tuple[Postponement, ...]:
     """How safety stock moves when more value is added at a stage, and so to all that it goes into.
 
     Each unit of a stage k that holds n_k units of the item, over all paths, then costs n_k a more to hold.
@@ -103,9 +105,9 @@ def postponement(network: StageNetwork, stage: str, added_holding_costs: Sequenc
     """
     if stage not in network.index:
         raise MethodError(f"there is no stage {stage!r}{nearest(stage, network.index)}")
-    units = _units_of(network, network.index[stage])
+    units = mean_flow(network, np.eye(len(network.stages)))[network.index[stage]]
     points = []
-    for added in added_holding_costs:
+    for added in numbers("added_holding_costs", added_holding_costs):
         if not (np.isfinite(added) and added >= 0):
             raise MethodError(f"added_holding_costs must be at least 0 and finite (got {added:g})")
         costs = {
@@ -115,15 +117,6 @@ def postponement(network: StageNetwork, stage: str, added_holding_costs: Sequenc
         }
         solution = guaranteed_service(network.with_stages(costs))
         upstream = float(solution.stage_cost[units == 0].sum())
-        points.append(Postponement(added, solution, float(units @ solution.safety_stock), upstream))
+        held = solution.safety_stock + solution.early_stock
+        points.append(Postponement(added, solution, float(units @ held), upstream))
     return tuple(points)
-
-
-def _units_of(network: StageNetwork, item: int) -> Floats:
-    """[N] units of the item of one stage in one unit of each stage's; 1 at itself, 0 where there is none."""
-    units = np.zeros(len(network.stages))
-    units[item] = 1.0
-    for k in network.order:
-        for i, each in zip(network.suppliers[k], network.stages[k].suppliers.values(), strict=True):
-            units[k] += each * units[i]
-    return units

@@ -153,7 +153,7 @@ class StageNetwork(_Frozen):
 
     def to_yaml(self, path: str | Path) -> None:
         """Write the file that `from_yaml` reads back as equal stages."""
-        dump_yaml(self.model_dump(mode="json", exclude_defaults=True), Path(path))
+        dump_yaml(self.model_dump(exclude_defaults=True), Path(path))
 
     def with_stages(self, changes: Mapping[str, Mapping[str, Any]]) -> StageNetwork:
         """The same network with some fields of some stages changed. Raises `NetworkError`."""

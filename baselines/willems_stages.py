@@ -10,14 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from scipy.special import ndtri
 
 from echelon.baselines.stage_network import StageNetwork
 from echelon.envs.errors import NetworkError
-from echelon.envs.willems import CITATION, WillemsStage, cumulative_costs, read_chain
-
-HOLDING_RATE = 0.2
-"""Holding cost per period of a unit, as a share of what it has cost by the end of the stage."""
+from echelon.envs.willems import CHAINS, CITATION, WillemsStage, cumulative_costs, read_chain
 
 Convention = Literal["canonical", "moncayo"]
 
@@ -27,13 +25,16 @@ def load_willems_stages(
     chain: int,
     *,
     convention: Convention = "canonical",
-    verify: bool = True,
+    holding_rate: float = 0.2,
     random_times: bool = False,
+    verify: bool = True,
 ) -> StageNetwork:
     """Chain 1, ..., 38 of the data set, from `stages.csv` and `arcs.csv` in `folder`.
 
-    A stage holds at 0.2 times its cumulative cost, one unit of each input makes one unit of a stage, and no
-    service time exceeds the maximum that the data give. The conventions differ in the rest:
+    A stage holds at `holding_rate` times its cumulative cost, in the time that the rate is meant for; the published
+    benchmark has 0.2, and neither the best service times nor shares of the cost depend on it. One unit of each input
+    makes one unit of a stage, and no service time exceeds the maximum that the data give. The conventions differ in
+    the rest:
 
     * `canonical`: every stage with customers has its own service level, standard deviations are pooled over
       all paths to the customers, costs accumulate from the suppliers on, and stage times are rounded up. With
@@ -46,14 +47,22 @@ def load_willems_stages(
       the stage's `demand_bound`. So a customer who is reached on two paths counts as two independent ones, and in
       the three chains with arcs within one depth (19, 23 and 24) some costs and variances are passed on only in part.
 
-    Raises `NetworkError` if the files are missing or, unless `verify` is false, are not the known ones.
+    Raises `NetworkError` if an argument is not as above, if the files are missing or, unless `verify` is false, are
+    not the known ones.
     """
+    if isinstance(chain, bool) or not isinstance(chain, int | np.integer):
+        raise NetworkError(f"chain must be a whole number from {CHAINS[0]} to {CHAINS[-1]} (got {chain!r})")
     if convention not in ("canonical", "moncayo"):
         raise NetworkError(f"convention must be 'canonical' or 'moncayo' (got {convention!r})")
     if random_times and convention != "canonical":
         raise NetworkError("random_times needs the convention 'canonical'; the other one has fixed stage times")
-    stages = read_chain(folder, chain, verify=verify)
-    fields = _canonical(stages, random_times) if convention == "canonical" else _moncayo(stages)
+    if not (holding_rate >= 0 and math.isfinite(holding_rate)):
+        raise NetworkError(f"holding_rate must be at least 0 and finite (got {holding_rate!r})")
+    stages = read_chain(folder, int(chain), verify=verify)
+    if convention == "canonical":
+        fields, costs = _canonical(stages, random_times), cumulative_costs(stages)
+    else:
+        fields, costs = _moncayo(stages), _costs_by_depth(stages)
     suppliers = {source for stage in stages.values() for source in stage.inputs}
     return StageNetwork.from_dict(
         {
@@ -63,6 +72,7 @@ def load_willems_stages(
                 {
                     "name": stage.name,
                     "suppliers": list(stage.inputs),
+                    "holding_cost": holding_rate * costs[stage.name],
                     **_promise(stage, wanted=stage.name in suppliers),
                     **fields[stage.name],
                 }
@@ -85,11 +95,9 @@ def _promise(stage: WillemsStage, *, wanted: bool) -> dict[str, Any]:
 
 
 def _canonical(stages: Mapping[str, WillemsStage], random_times: bool) -> dict[str, dict[str, Any]]:
-    costs = cumulative_costs(stages)
     return {
         name: {
             "stage_time": _rounded_up(stage, random_times),
-            "holding_cost": HOLDING_RATE * costs[name],
             "service_level": stage.service_level if stage.mean or stage.sd else None,
         }
         for name, stage in stages.items()
@@ -106,16 +114,8 @@ def _rounded_up(stage: WillemsStage, random_times: bool) -> float | dict[float, 
 
 
 def _moncayo(stages: Mapping[str, WillemsStage]) -> dict[str, dict[str, Any]]:
-    depth = _depths(stages)
-    supplied: dict[str, list[str]] = {name: [] for name in stages}
-    for stage in stages.values():
-        for source in stage.inputs:
-            supplied[source].append(stage.name)
-    costs = {name: stage.cost for name, stage in stages.items()}
+    depth, supplied = _depths(stages), _supplied(stages)
     variances = {name: stage.sd**2 for name, stage in stages.items()}
-    for source in sorted(stages, key=lambda name: -depth[name]):
-        for target in supplied[source]:
-            costs[target] += costs[source]
     for source in sorted(stages, key=lambda name: depth[name]):
         variances[source] += sum(variances[target] for target in supplied[source])
     levels = [stage.service_level for stage in stages.values() if stage.mean is not None]
@@ -123,11 +123,29 @@ def _moncayo(stages: Mapping[str, WillemsStage]) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "stage_time": stage.time,
-            "holding_cost": HOLDING_RATE * costs[name],
             "demand_bound": z * math.sqrt(variances[name]),
         }
         for name, stage in stages.items()
     }
+
+
+def _costs_by_depth(stages: Mapping[str, WillemsStage]) -> dict[str, float]:
+    """What a unit has cost by the end of each stage, as the convention `moncayo` adds it up."""
+    depth, supplied = _depths(stages), _supplied(stages)
+    costs = {name: stage.cost for name, stage in stages.items()}
+    for source in sorted(stages, key=lambda name: -depth[name]):
+        for target in supplied[source]:
+            costs[target] += costs[source]
+    return costs
+
+
+def _supplied(stages: Mapping[str, WillemsStage]) -> dict[str, list[str]]:
+    """Whom each stage supplies."""
+    supplied: dict[str, list[str]] = {name: [] for name in stages}
+    for stage in stages.values():
+        for source in stage.inputs:
+            supplied[source].append(stage.name)
+    return supplied
 
 
 def _depths(stages: Mapping[str, WillemsStage]) -> dict[str, float]:

@@ -154,10 +154,17 @@ def plan(
         str,
         typer.Argument(
             help="A file of stages, as `echelon import willems --convention` writes it; a network file, of which the "
-            "times, holding costs and demand are used; or a published example, such as bulldozer"
+            "times, holding costs and demand are used, with one period of review more at customers; a published "
+            "example, such as bulldozer; or a folder of a planner's tables"
         ),
     ],
-    method: Annotated[str, typer.Option(help="gsm: the guaranteed-service model, for any network without cycles")],
+    method: Annotated[
+        str,
+        typer.Option(
+            help="gsm: the guaranteed-service model, for any network without cycles; for a folder of tables also assp, "
+            "dynamic and multistage"
+        ),
+    ],
     service: Annotated[
         float | None,
         typer.Option(
@@ -172,11 +179,27 @@ def plan(
     picture: Annotated[
         Path | None, typer.Option(help="Draw the network with its stock to this SVG file, which must not exist")
     ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="For a folder of tables: write targets, log, alerts and a report to this folder, which must be new",
+        ),
+    ] = None,
 ) -> None:
-    """Decide where to hold safety stock, and how much, with a proof that no other decision costs less."""
+    """Decide where to hold safety stock, and how much: by gsm with a proof that no other decision costs less."""
     from echelon.envs.errors import ConfigError
-    from echelon.experiments.plan import make_plan, write_rows
+    from echelon.experiments.plan import FOR_TABLES, make_plan, write_rows
 
+    if Path(network).is_dir() or folder or method in FOR_TABLES:
+        from echelon.experiments.plan_folder import plan_folder
+
+        others = {"--service": service, "--json": as_json, "--csv": out, "--picture": picture}
+        if folder is None or any(others.values()):
+            without = "".join(f", without {name}" for name, value in others.items() if value)
+            raise ConfigError([f"{network}: a folder of tables is planned with --out{without}"])
+        print(plan_folder(network, method=method, out=folder))
+        return
     if as_json and out:
         raise ConfigError(["--json and --csv: give one of them"])
     for path, option in ((out, "--csv"), (picture, "--picture")):
@@ -185,11 +208,17 @@ def plan(
     report = make_plan(network, method=method, service_level=service)
     if picture:
         report.draw(picture)
+    if as_json:
+        print(json.dumps(report.record))
+        return
+    print(report.head)
     if out:
         write_rows(report.rows, out)
         print(f"{out}: {len(report.rows)} stages")
     else:
-        print(json.dumps(report.record) if as_json else report.text)
+        print(f"\n{report.text}")
+    if picture:
+        print(f"{picture}: the network with its stock")
 
 
 @importing.command()
@@ -207,13 +236,12 @@ def willems(
     holding_rate: Annotated[
         float | None,
         typer.Option(
-            help="Holding cost per period in a network file, as a share of a unit's cost; default: 0.001. "
-            "The conventions have a rate of 0.2"
+            help="Holding cost, as a share of a unit's cost; default: 0.001 in a network file, and 0.2, that of the "
+            "published figures, with --convention"
         ),
     ] = None,
 ) -> None:
     """Import a real supply chain of Willems (2008)."""
-    from echelon.envs.errors import ConfigError
     from echelon.envs.willems import load_willems
 
     out = out or Path(f"willems_{chain}.yaml")
@@ -223,10 +251,9 @@ def willems(
         return
     from echelon.baselines.willems_stages import load_willems_stages
 
-    if holding_rate is not None:
-        raise ConfigError(["--holding-rate: must be left out with --convention, whose rate is 0.2"])
     known = _choice("convention", convention, ("canonical", "moncayo"))
-    _write_stages(load_willems_stages(folder, chain, convention=known), out)
+    rate = 0.2 if holding_rate is None else holding_rate
+    _write_stages(load_willems_stages(folder, chain, convention=known, holding_rate=rate), out)
 
 
 @importing.command()

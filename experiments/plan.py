@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service
+from echelon.baselines.guaranteed_service_plan import require_guaranteed_service
 from echelon.baselines.network_stages import stages_of
 from echelon.baselines.stage_examples import STAGE_EXAMPLES
 from echelon.baselines.stage_network import StageNetwork
 from echelon.envs.errors import ConfigError, nearest
 from echelon.envs.network import Network
+from echelon.envs.problem import Problem
 from echelon.envs.yaml_io import NETWORK_BYTES, Document, load_yaml, validate_document
 from echelon.experiments.stage_map import write_stage_map
 
@@ -35,8 +37,10 @@ class PlanReport:
     """What --json prints."""
     rows: Sequence[Row]
     """What --csv writes: a row for each stage, all with the same columns."""
+    head: str
+    """The cost, its bound and the gap in a few lines."""
     text: str
-    """What is printed otherwise."""
+    """The stages, printed below that unless they go elsewhere."""
     draw: Callable[[Path], None]
     """Writes the picture that --picture asks for. Raises `ConfigError` unless the file's name ends in .svg."""
 
@@ -66,7 +70,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
 def _guaranteed_service(source: str, service_level: float | None) -> PlanReport:
     """The service times of least cost in the guaranteed-service model."""
     plan = guaranteed_service(_read_stages(source, service_level))
-    record = {
+    record: dict[str, Any] = {
         "cost": plan.cost,
         "lower_bound": plan.lower_bound,
         "gap": plan.gap,
@@ -74,7 +78,10 @@ def _guaranteed_service(source: str, service_level: float | None) -> PlanReport:
         "solve_seconds": plan.solve_seconds,
     }
     rows = list(_stage_rows(plan))
-    return PlanReport(record, rows, "\n".join(_lines(plan, rows)), lambda path: write_stage_map(plan, path))
+    record["stages"] = rows
+    return PlanReport(
+        record, rows, "\n".join(_head(plan)), "\n".join(_table(rows)), lambda path: write_stage_map(plan, path)
+    )
 
 
 METHODS: dict[str, Callable[[str, float | None], PlanReport]] = {"gsm": _guaranteed_service}
@@ -96,7 +103,9 @@ def _stages_in(document: Document, service_level: float | None) -> StageNetwork:
     if "stages" in document.data:
         return _all_served(document, service_level) if service_level is not None else _served(document)
     if "nodes" in document.data:
-        return stages_of(validate_document(document, Network), service_level=service_level)
+        network = validate_document(document, Network)
+        require_guaranteed_service(Problem(network.name, network, periods=1, warm_up=0))
+        return stages_of(network, service_level=service_level)
     raise ConfigError([f"{document.file}: must have the key 'stages' (a file of stages) or 'nodes' (a network file)"])
 
 
@@ -162,13 +171,16 @@ COLUMNS = {
 """What is printed of a stage, by the heading of the column."""
 
 
-def _lines(plan: GuaranteedService, rows: Sequence[Row]) -> Iterator[str]:
-    """The plan as text: stages with stock first, the dearest of them on top."""
-    yield f"{plan.network.name}: safety stock at {len(plan.placement)} of {len(rows)} stages"
+def _head(plan: GuaranteedService) -> Iterator[str]:
+    """What the plan costs, and what is proven of it."""
+    yield f"{plan.network.name}: safety stock at {len(plan.placement)} of {len(plan.network.stages)} stages"
     yield f"cost           {plan.cost:.8g}"
     yield f"lower bound    {plan.lower_bound:.8g}"
     yield f"gap            {100 * plan.gap:.3f} %"
-    yield ""
+
+
+def _table(rows: Sequence[Row]) -> Iterator[str]:
+    """The stages, those with stock first, the dearest of them on top."""
     shown = sorted(rows, key=lambda row: (not row["safety_stock"], -float(row["cost"])))[:MOST_STAGES]
     width = max(len("stage"), *(len(str(row["name"])) for row in shown))
     yield f"{'stage':{width}}" + "".join(f"  {heading:>12}" for heading in COLUMNS)

@@ -6,42 +6,29 @@ its content security policy forbids the rest.
 
 from __future__ import annotations
 
-import os
-import secrets
 import shlex
 from collections.abc import Iterator, Mapping
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from echelon.experiments.captions import Words, path_words, words
+from echelon.experiments.captions import path_words, words
 from echelon.experiments.drawing import inline_svg
 from echelon.experiments.findings import answer, as_text, caution, ties
 from echelon.experiments.league import league_table
 from echelon.experiments.network_map import LARGEST, network_map
-from echelon.experiments.palette import looks, style_variables
+from echelon.experiments.page import counted, figure, page, paragraph, prose, write_page
+from echelon.experiments.palette import looks
 from echelon.experiments.plots import Looks, figures, path_names, style
 from echelon.experiments.run_folder import Result, Run, read_run
 
 SMALL_NETWORK = 12
 """Nodes up to which the network map opens a problem's section; a larger one is folded away at its end."""
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""The page's content security policy: nothing is fetched, no script runs."""
-
 
 def write_report(folder: Path) -> Path:
     """Write report.html into a run folder in one step: a reader sees the old page or the new one, never a part."""
-    page = render(read_run(folder))
-    path = folder / "report.html"
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_text(page, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return write_page(render(read_run(folder)), folder / "report.html")
 
 
 def render(run: Run) -> str:
@@ -49,26 +36,21 @@ def render(run: Run) -> str:
     policy_looks = looks(run.policy_names)
     with style():
         sections = [_section(result, policy_looks, number=n) for n, result in enumerate(run.results, start=1)]
-    css = style_variables() + files("echelon.experiments").joinpath("report.css").read_text(encoding="utf-8")
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{escape(run.name)} · Echelon report</title>\n<link rel="icon" href="data:,">\n'
-        f"<style>\n{css}</style>\n</head>\n<body>\n{_header(run)}\n<main>\n"
-        f"{''.join(sections)}{_reproduce(run)}{_methods(run)}</main>\n"
-        f"<footer>Made from the run folder {escape(run.name)} alone by <code>echelon report</code>.</footer>\n"
-        "</body>\n</html>\n"
+    return page(
+        title=f"{run.name} · Echelon report",
+        header=_header(run),
+        main=f"{''.join(sections)}{_reproduce(run)}{_methods(run)}",
+        footer=f"Made from the run folder {escape(run.name)} alone by <code>echelon report</code>.",
     )
 
 
 def _header(run: Run) -> str:
-    counted = [
+    counts = [
         (len(run.results), "problem"),
         (len(run.policy_names), "policy"),
         (max(result.replications for result in run.results), "replication"),
     ]
-    facts = [f"{count:,} {noun if count == 1 else _PLURALS[noun]}" for count, noun in counted]
+    facts = [counted(count, noun, _PLURALS.get(noun, "")) for count, noun in counts]
     facts += [f"{label} {str(run.manifest[key])[:10]}" for key, label in _FACTS.items() if key in run.manifest]
     return (
         f'<header>\n<p class="eyebrow">Echelon · comparison of policies</p>\n<h1>{escape(run.name)}</h1>\n'
@@ -76,7 +58,7 @@ def _header(run: Run) -> str:
     )
 
 
-_PLURALS = {"problem": "problems", "policy": "policies", "replication": "replications"}
+_PLURALS = {"policy": "policies"}
 _FACTS = {"started": "started", "echelon": "Echelon", "seed": "seed"}
 
 
@@ -85,7 +67,7 @@ def _answers(run: Run) -> str:
     if len(run.results) == 1:
         return ""
     items = (
-        f'<li><a href="#problem-{number}">{escape(result.name)}</a><span>{_prose(answer(result))}</span></li>'
+        f'<li><a href="#problem-{number}">{escape(result.name)}</a><span>{prose(answer(result))}</span></li>'
         for number, result in enumerate(run.results, start=1)
     )
     return f'<ul class="answers">{"".join(items)}</ul>\n'
@@ -96,11 +78,11 @@ def _section(result: Result, policy_looks: Looks, *, number: int) -> str:
     network = _network(result)
     parts = [
         f"<h2>{escape(result.name)}</h2>",
-        _paragraph("source", _setting(result)),
-        _paragraph("source", result.citation),
-        _paragraph("answer", answer(result)),
-        _paragraph("ties", ties(result)),
-        _paragraph("caution", caution(result)),
+        paragraph("source", _setting(result)),
+        paragraph("source", result.citation),
+        paragraph("answer", answer(result)),
+        paragraph("ties", ties(result)),
+        paragraph("caution", caution(result)),
         network if small else "",
         f'<div class="card">{league_table(result, policy_looks)}</div>',
         *_figures(result, policy_looks, prefix=f"p{number}"),
@@ -124,28 +106,21 @@ def _figures(result: Result, policy_looks: Looks, *, prefix: str) -> list[str]:
     compared: list[str] = []
     followed: list[str] = []
     paths = path_names(result)
-    for rank, (name, figure) in enumerate(figures(result, policy_looks)):
+    for rank, (name, drawn) in enumerate(figures(result, policy_looks)):
         said = path_words(result, paths[name]) if name in paths else words(result, name)
-        drawing = inline_svg(figure, prefix=f"{prefix}-{rank}", label=said.alternative)
-        (followed if name in paths else compared).append(_figure(said, drawing))
+        drawing = inline_svg(drawn, prefix=f"{prefix}-{rank}", label=said.alternative)
+        (followed if name in paths else compared).append(figure(said.heading, drawing, said.caption))
     return [f'<div class="grid">{"".join(grid)}</div>' for grid in (compared, followed) if grid]
-
-
-def _figure(said: Words, drawing: str) -> str:
-    return (
-        f'<figure class="card"><h3>{escape(said.heading)}</h3>{drawing}'
-        f"<figcaption>{_prose(said.caption)}</figcaption></figure>"
-    )
 
 
 def _network(result: Result) -> str:
     if result.network is None:
         return ""
     nodes, links = result.network["nodes"], result.network["links"]
-    count = f"{_count(len(nodes), 'node')} and {_count(len(links), 'link')}"
+    count = f"{counted(len(nodes), 'node')} and {counted(len(links), 'link')}"
     drawing = network_map(result.network, label=f"Network map: {count}. {_links_in_words(result.network)}")
     if drawing is None:
-        return _paragraph("ties", f"The network has {count}; maps are drawn up to {LARGEST} nodes.")
+        return paragraph("ties", f"The network has {count}; maps are drawn up to {LARGEST} nodes.")
     caption = (
         "Stock flows from left to right. L: lead time in periods. h: holding cost per unit and period. "
         "∞: an outside source that never runs out. Coloured nodes serve customers."
@@ -159,19 +134,6 @@ def _network(result: Result) -> str:
 def _links_in_words(network: Mapping[str, Any]) -> str:
     links = ((link["source"], link["target"], link["lead_time"]) for link in network["links"])
     return "; ".join(f"{source} to {target}, lead time {lead_time}" for source, target, lead_time in links)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _paragraph(style_class: str, text: str) -> str:
-    return f'<p class="{style_class}">{_prose(text)}</p>' if text else ""
-
-
-def _prose(text: str) -> str:
-    """Escaped text in which no line ends between a number and its ± or %."""
-    return escape(text).replace(" ± ", "&nbsp;±&nbsp;").replace(" %", "&nbsp;%")
 
 
 def _reproduce(run: Run) -> str:
@@ -192,7 +154,7 @@ def _reproduce(run: Run) -> str:
 
 
 def _methods(run: Run) -> str:
-    notes = "".join(f"<li>{_prose(note)}</li>" for note in _notes(run))
+    notes = "".join(f"<li>{prose(note)}</li>" for note in _notes(run))
     cited = [source for result in run.results for source in (result.citation, result.reference_source)]
     cited += [source for result in run.results for source in result.methods.values()]
     listed = "".join(f"<li>{escape(source)}</li>" for source in [*sorted({source for source in cited if source}), HOLM])

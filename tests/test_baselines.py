@@ -127,7 +127,7 @@ EVERY = set(PROBLEMS)
 # The catalogued problems, at their defaults but for a horizon with a warm-up, to which the baselines of a group apply.
 GROUPS: list[tuple[tuple[str, ...], set[str]]] = [
     (("base_stock", "echelon_base_stock", "capped_base_stock", "min_max"), EVERY),
-    (("dynamic_stock", "drp", "ddmrp"), EVERY),
+    (("assp", "dynamic_stock", "drp", "ddmrp"), EVERY),
     (("optimal",), EVERY - {"echelon/OneWarehouse-v0", "echelon/ConsumerGoods-v0", "echelon/Network-v0"}),
     (("wagner_whitin", "finite_horizon", "newsvendor", "myopic_base_stock"), set()),
     (("open_loop",), {"echelon/BeerGame-v0"}),
@@ -144,6 +144,7 @@ GROUPS: list[tuple[tuple[str, ...], set[str]]] = [
     (("perishable_optimal", "perishable_base_stock", "ewa", "bsp_low_ew"), {"echelon/Perishable-v0"}),
     (("one_for_one", "metric", "two_moment"), {"echelon/OneWarehouse-v0"}),
     (("eppen_schrage", "federgruen_zipkin"), {"echelon/OneWarehouse-v0"}),
+    (("multistage",), {"echelon/Serial-v0", "echelon/OneWarehouse-v0"}),
     (
         ("guaranteed_service",),
         {"echelon/Serial-v0", "echelon/OneWarehouse-v0", "echelon/Assembly-v0", "echelon/Network-v0"},

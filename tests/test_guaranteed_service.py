@@ -548,4 +548,4 @@ def test_a_cost_that_is_no_finite_number_is_refused() -> None:
     with pytest.raises(MethodError, match="holds_stock: must be true or false for part"):
         guaranteed_service(pair(), holds_stock={"part": "no"})  # type: ignore[dict-item]
     with pytest.raises(MethodError, match="the cost of stage part must be a function of two arrays"):
-        guaranteed_service(pair(), stage_costs={"part": lambda si, s: math.sqrt(si + s)})
+        guaranteed_service(pair(), stage_costs={"part": lambda si, s: np.array(math.sqrt(si + s))})

@@ -432,12 +432,15 @@ def test_the_parameters_tell_service_times_levels_placement_and_cost() -> None:
 
 
 def test_without_a_service_level_outlets_have_their_critical_ratios() -> None:
-    costs = [(1.0, 9.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)]
+    costs = [(1.0, 9.0), (9.0, 1.0), (0.0, 1.0)]
     nodes = [
         {"name": f"n{k}", "holding_cost": h, "stockout_cost": p, "demand": POISSON} for k, (h, p) in enumerate(costs)
     ]
-    stages = stages_of(network_of(nodes, [{"target": f"n{k}"} for k in range(4)])).stages
-    assert [stage.z for stage in stages] == pytest.approx([ndtri(level) for level in (0.9, 0.51, 0.9999, 0.9)])
+    network = network_of(nodes, [{"target": f"n{k}"} for k in range(3)])
+    assert [stage.z for stage in stages_of(network).stages] == pytest.approx([ndtri(x) for x in (0.9, 0.51, 0.9999)])
+    free = network.model_copy(update={"nodes": (network.nodes[0].model_copy(update={"stockout_cost": 0.0}),)})
+    with pytest.raises(MethodError, match="guaranteed_service needs a stockout_cost at n0, or a service_level"):
+        stages_of(free.model_copy(update={"links": network.links[:1]}))
 
 
 def test_demand_that_does_not_vary_or_is_0_needs_no_safety_stock() -> None:

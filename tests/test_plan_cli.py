@@ -202,7 +202,8 @@ def test_a_plan_is_printed_as_a_table(command: Command) -> None:
 
 def test_a_plan_is_printed_as_json(command: Command) -> None:
     record = planned(command, "shop.yaml")
-    assert [*record] == ["cost", "lower_bound", "gap", "service_times", "solve_seconds"]
+    assert [*record] == ["cost", "lower_bound", "gap", "service_times", "solve_seconds", "stages"]
+    assert [stage["safety_stock"] for stage in record["stages"]] == [12, 6]
     assert record["cost"] == pytest.approx(30)
     assert record["lower_bound"] == pytest.approx(30)
     assert (record["gap"], record["service_times"]) == (0.0, {"Part": 0, "Shop": 0})
@@ -210,7 +211,15 @@ def test_a_plan_is_printed_as_json(command: Command) -> None:
 
 
 def test_a_plan_is_written_as_csv_with_a_row_for_each_stage(command: Command) -> None:
-    assert command("plan", "--method", "gsm", "shop.yaml", "--csv", "plan.csv") == Ended(0, "plan.csv: 2 stages\n", "")
+    assert command("plan", "--method", "gsm", "shop.yaml", "--csv", "plan.csv") == Ended(
+        0,
+        "shop: safety stock at 2 of 2 stages\n"
+        "cost           30\n"
+        "lower bound    30\n"
+        "gap            0.000 %\n"
+        "plan.csv: 2 stages\n",
+        "",
+    )
     assert Path("plan.csv").read_text(encoding="utf-8") == (
         "name,inbound,outbound,net_replenishment_time,safety_stock,early_stock,base_stock,pipeline_stock,holding_cost,cost\n"
         "Part,0,0,4.0,12.0,0.0,52.0,40.0,1.0,12.0\n"
@@ -285,7 +294,8 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     ),
     "no demand": (
         *("  demand_mean: 10\n  demand_sd: 3\n  safety_factor: 2\n", ""),
-        "bad.yaml:6: stages.1: Shop: a stage that supplies no other needs demand (demand_mean, demand_sd) or a demand_bound of 0",
+        "bad.yaml:6: stages.1: Shop: a stage that supplies no other needs demand (demand_mean, demand_sd) or a "
+        "demand_bound of 0",
     ),
     "no service level": (
         *("  safety_factor: 2\n", ""),
@@ -394,10 +404,7 @@ def test_a_written_plan_sums_to_its_cost(command: Command) -> None:
     ("arguments", "message"),
     [
         (("--convention", "willems"), "--convention: must be one of canonical, moncayo (got 'willems')"),
-        (
-            ("--convention", "moncayo", "--holding-rate", "0.1"),
-            "--holding-rate: must be left out with --convention, whose rate is 0.2",
-        ),
+        (("--convention", "moncayo", "--holding-rate", "-1"), "holding_rate must be at least 0 and finite (got -1.0)"),
     ],
 )
 def test_a_chain_that_cannot_be_imported_so_is_refused(
@@ -414,3 +421,105 @@ def test_the_picture_of_a_plan_is_written_beside_its_figures(command: Command) -
     assert again == Ended(2, "", "bulldozer.svg: the file exists already; choose another one with --picture\n")
     other = command("plan", "--method", "gsm", "bulldozer", "--picture", "bulldozer.png")
     assert other == Ended(2, "", "the name of a picture must end in .svg (got bulldozer.png)\n")
+
+
+TABLES = {
+    "items": "item,category\ntea,\n",
+    "locations": "location,kind\nDepot,warehouse\nShop,outlet\n",
+    "lanes": "source,location,duration\nDepot,Shop,1\n",
+    "item_locations": (
+        "item,location,method,safety_days,service_level,lead_time,holding_cost,demand_error\n"
+        "tea,Depot,SZ,2,,2,1,\n"
+        "tea,Shop,SZ,3,0.95,,2,0.25\n"
+    ),
+    "forecasts": "item,location,period,quantity\ntea,Shop,2024-01-01,8\ntea,Shop,2024-01-02,8\n",
+}
+
+
+def write_tables(folder: str, **files: str) -> None:
+    """Write the planner's tables into a new folder, some of them replaced."""
+    Path(folder).mkdir()
+    for name, text in {**TABLES, **files}.items():
+        (Path(folder) / f"{name}.csv").write_text(text, encoding="utf-8")
+
+
+def test_a_folder_of_tables_is_planned_into_a_new_folder(command: Command) -> None:
+    write_tables("data")
+    summary = """\
+assp: 2 item-locations, 2 periods from 2024-01-01 to 2024-01-02
+item  locations     mean demand    safety stock     cycle stock  pipeline stock
+tea           2              16              40               0              24
+"""
+    ended = command("plan", "--method", "assp", "data", "--out", "plan")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith(summary)
+    series = """\
+item,location,period,mean_demand,safety_stock,safety_days,cycle_stock,pipeline_stock,prebuild_stock,\
+merchandising_stock,target_position,reorder_position
+tea,Depot,2024-01-01,8.0,16.0,2.0,0.0,16.0,0.0,0.0,32.0,32.0
+tea,Depot,2024-01-02,8.0,16.0,2.0,0.0,16.0,0.0,0.0,32.0,32.0
+tea,Shop,2024-01-01,8.0,24.0,3.0,0.0,8.0,0.0,0.0,40.0,40.0
+tea,Shop,2024-01-02,8.0,24.0,3.0,0.0,8.0,0.0,0.0,40.0,40.0
+"""
+    assert Path("plan/series.csv").read_text(encoding="utf-8") == series
+    with Path("plan/log.csv").open(encoding="utf-8", newline="") as stream:
+        rows = [(row["location"], row["planned_stock"], row["status"]) for row in csv.DictReader(stream)]
+    assert rows == [("Depot", "16.0", "planned"), ("Shop", "24.0", "planned")]
+    files = ["parameters.csv", "series.csv", "log.csv", "alerts.csv", "report.html"]
+    assert ended.out.splitlines()[-1] == f"plan: {', '.join(files)}"
+    assert sorted(file.name for file in Path("plan").iterdir()) == sorted(files)
+    again = command("plan", "--method", "assp", "data", "--out", "plan")
+    assert again == Ended(2, "", "plan: the folder must be new or empty\n")
+
+
+@pytest.mark.parametrize("method", ["dynamic", "multistage", "gsm"])
+def test_every_method_plans_a_folder(method: str, command: Command) -> None:
+    write_tables("data")
+    ended = command("plan", "--method", method, "data", "--out", "plan")
+    assert (ended.code, ended.err, ended.out.split(",")[0]) == (0, "", f"{method}: 2 item-locations")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("data", "--method", "assp"), "data: a folder of tables is planned with --out"),
+        (
+            ("data", "--method", "gsm", "--out", "plan", "--service", "0.9", "--json"),
+            "data: a folder of tables is planned with --out, without --service, without --json",
+        ),
+        (("date", "--method", "assp", "--out", "plan"), "date: there is no such folder"),
+        (
+            ("data", "--method", "asp", "--out", "plan"),
+            "--method: must be a planning method (got 'asp'); did you mean 'assp'?",
+        ),
+        (("data", "--method", "assp", "--out", "no/plan"), "no/plan: the folder no must exist"),
+        (
+            ("broken", "--method", "assp", "--out", "plan"),
+            "broken/item_locations.csv:2: safety_days: must be at least 0 (got '-2')\n"
+            "broken/forecasts.csv:2: location: 'Shap' is not in locations; did you mean 'Shop'?",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_planned_leaves_nothing(
+    arguments: tuple[str, ...], message: str, command: Command
+) -> None:
+    write_tables("data")
+    write_tables(
+        "broken",
+        item_locations=TABLES["item_locations"].replace("SZ,2", "SZ,-2"),
+        forecasts=TABLES["forecasts"].replace("Shop,2024-01-01", "Shap,2024-01-01"),
+    )
+    assert command("plan", *arguments) == Ended(2, "", message + "\n")
+    assert sorted(path.name for path in Path().iterdir()) == ["broken", "data", "shop.yaml"]
+
+
+def test_a_network_that_the_model_does_not_know_is_refused(command: Command) -> None:
+    shop = "nodes:\n- {name: shop, holding_cost: 1.0, %s demand: {law: poisson, mean: 5}}\nlinks:\n- {target: shop%s}\n"
+    for node, link, message in (
+        ("stockout_cost: 9.0, stockout_rule: lost_sales,", "", "guaranteed_service needs backorders at every outlet"),
+        ("stockout_cost: 9.0,", ", fixed_cost: 50.0", "guaranteed_service needs no fixed cost per order"),
+        ("", "", "guaranteed_service needs a stockout_cost at shop, or a service_level"),
+    ):
+        Path("net.yaml").write_text(shop % (node, link), encoding="utf-8")
+        assert command("plan", "--method", "gsm", "net.yaml") == Ended(2, "", message + "\n")
+    assert command("plan", "--method", "gsm", "net.yaml", "--service", "0.9").code == 0

@@ -111,7 +111,8 @@ def test_constant_demand_is_the_model_of_steady_demand(pooling: float, seed: int
 def least_cost(network: StageNetwork, demand: dict[str, SeasonalDemand]) -> float:
     """Over all service times; windows period by period, paths one by one."""
     stages = {stage.name: stage for stage in network.stages}
-    periods = len(next(iter(demand.values())).mean)
+    sd = {shop: np.array(of.sd).tolist() for shop, of in demand.items()}
+    periods = np.size(next(iter(demand.values())).mean)
 
     def units(supplier: str, of: str) -> float:
         if supplier == of:
@@ -122,10 +123,10 @@ def least_cost(network: StageNetwork, demand: dict[str, SeasonalDemand]) -> floa
         total = 0.0
         for t in range(periods):
             power = 0.0
-            for shop, of in demand.items():
+            for shop in demand:
                 whole = math.floor(tau)
-                variance = sum(of.sd[(t + u) % periods] ** 2 for u in range(1, whole + 1))
-                variance += (tau - whole) * of.sd[(t + whole + 1) % periods] ** 2
+                variance = sum(sd[shop][(t + u) % periods] ** 2 for u in range(1, whole + 1))
+                variance += (tau - whole) * sd[shop][(t + whole + 1) % periods] ** 2
                 power += (units(name, shop) * (stages[shop].z or 0) * math.sqrt(variance)) ** network.pooling
             total += power ** (1 / network.pooling)
         return total / periods
@@ -348,7 +349,7 @@ def test_more_variable_demand_costs_no_less_and_the_calendar_may_begin_anywhere(
         name: SeasonalDemand(np.roll(of.mean, 2).tolist(), np.roll(of.sd, 2).tolist()) for name, of in seasons.items()
     }
     assert seasonal_service(network, turned).service.cost == pytest.approx(cost)
-    wider = {name: SeasonalDemand(of.mean, [sd + 1 for sd in of.sd]) for name, of in seasons.items()}
+    wider = {name: SeasonalDemand(of.mean, (np.array(of.sd) + 1).tolist()) for name, of in seasons.items()}
     assert seasonal_service(network, wider).service.cost > cost
     root_mean = {
         name: SeasonalDemand(of.mean, [math.sqrt(np.mean(np.square(of.sd)))] * 5) for name, of in seasons.items()
@@ -367,6 +368,27 @@ def test_seasons_that_rise_and_fall_together_keep_the_base_stocks_in_proportion(
         windows = [sum(rhythm[(t + u) % 3] ** 2 for u in range(1, int(tau) + 1)) for t in range(3)]
         per_period = steady.safety_stock[j] / math.sqrt(tau) if tau else 0.0
         assert found.safety_stock[j] == pytest.approx(per_period * np.sqrt(windows))
+
+
+def test_one_number_holds_for_all_periods() -> None:
+    network = two_stages()
+    for one, several in (
+        (SeasonalDemand(15, [1, 2]), SeasonalDemand([15, 15], [1, 2])),
+        (SeasonalDemand([10, 20], 3), SeasonalDemand([10, 20], [3, 3])),
+        (SeasonalDemand(15, 3), SeasonalDemand([15], [3])),
+    ):
+        found, same = seasonal_service(network, {"shop": one}), seasonal_service(network, {"shop": several})
+        assert found.base_stock.tolist() == same.base_stock.tolist()
+        assert found.service.cost == same.service.cost
+
+
+def test_a_bound_of_nothing_where_nobody_wants_anything_is_no_obstacle() -> None:
+    leaflet = {"name": "leaflet", "stage_time": 3, "holding_cost": 1.0, "demand_bound": 0.0}
+    network = two_stages()
+    more = StageNetwork.from_dict({"stages": [*(stage.model_dump() for stage in network.stages), leaflet]})
+    found = seasonal_service(more, QUIET_AND_BUSY)
+    assert found.service.cost == seasonal_service(network, QUIET_AND_BUSY).service.cost
+    assert found.base_stock[2].tolist() == [0, 0]
 
 
 def test_without_variance_there_is_no_safety_stock_and_without_demand_no_stock() -> None:
@@ -388,15 +410,24 @@ def test_without_variance_there_is_no_safety_stock_and_without_demand_no_stock()
         ),
         (
             {"shop": SeasonalDemand([1, 2], [1])},
-            "demand: sd of shop must have one value per period of the cycle, 2, got 1",
+            "demand: sd of shop must be one number or 2, one per period, got 1",
         ),
         (
             {"shop": SeasonalDemand([], [])},
-            "demand: mean of shop must have one value per period of the cycle, 1, got 0",
+            "demand: mean of shop must be one number or 1, one per period, got 0",
         ),
-        ({"shop": SeasonalDemand([1, -2], [1, 1])}, "demand: mean of shop must be at least 0 and finite, got -2"),
-        ({"shop": SeasonalDemand([1], [math.inf])}, "demand: sd of shop must be at least 0 and finite, got inf"),
-        ({"shop": SeasonalDemand([1], [math.nan])}, "demand: sd of shop must be at least 0 and finite, got nan"),
+        (
+            {"shop": SeasonalDemand([1, -2], [1, 1])},
+            "demand: mean of shop must be a finite number of at least 0 in every period, got -2",
+        ),
+        (
+            {"shop": SeasonalDemand([1], [math.inf])},
+            "demand: sd of shop must be a finite number of at least 0 in every period, got inf",
+        ),
+        (
+            {"shop": SeasonalDemand(1, math.nan)},
+            "demand: sd of shop must be a finite number of at least 0 in every period, got nan",
+        ),
     ],
 )
 def test_seasons_that_do_not_fit_the_network_are_refused(demand: dict[str, SeasonalDemand], message: str) -> None:

@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echelon.baselines.guaranteed_service import GuaranteedService, cost_of_service_times, guaranteed_service
+from echelon.baselines.network_stages import stages_of
+from echelon.baselines.seasonal_service import SeasonalDemand, seasonal_service
 from echelon.baselines.service_analysis import (
     service_time_sensitivity,
     stage_table,
@@ -25,6 +27,7 @@ from echelon.baselines.service_sweep import postponement, service_level_sweep
 from echelon.baselines.stage_examples import STAGE_EXAMPLES
 from echelon.baselines.stage_network import StageNetwork
 from echelon.envs.errors import MethodError, NetworkError
+from echelon.envs.network import Network
 
 bulldozer = STAGE_EXAMPLES["bulldozer"]
 figure_6_14 = STAGE_EXAMPLES["snyder_shen/figure-6.14"]
@@ -38,8 +41,12 @@ FIGURE_6_14 = [(2, 18.8240044726), (5, 12.4686888061), (8, 3.257882364), (12, 0.
 """Promised service time and cost: L. V. Snyder and Z.-J. M. Shen, Fundamentals of Supply Chain Theory (2019)."""
 
 
+WHOLE_TIMES, QUARTERS = st.integers(0, 4), st.integers(0, 16).map(lambda quarters: quarters / 4)
+RANDOM_TIMES = QUARTERS | st.tuples(QUARTERS, st.integers(1, 16)).map(lambda t: {t[0]: 0.5, t[0] + t[1] / 4: 0.5})
+
+
 @st.composite
-def networks(draw: st.DrawFn, *, largest: int = 7) -> StageNetwork:
+def networks(draw: st.DrawFn, *, largest: int = 7, times: st.SearchStrategy[Any] = WHOLE_TIMES) -> StageNetwork:
     """Two to `largest` stages with one to two suppliers each, some of which have customers."""
     stages: list[dict[str, Any]] = []
     for j in range(draw(st.integers(2, largest))):
@@ -47,7 +54,7 @@ def networks(draw: st.DrawFn, *, largest: int = 7) -> StageNetwork:
         stages.append(
             {
                 "name": f"s{j}",
-                "stage_time": draw(st.integers(0, 4)),
+                "stage_time": draw(times),
                 "holding_cost": float(draw(st.integers(1, 9))),
                 "suppliers": {f"s{i}": float(draw(st.integers(1, 2))) for i in above},
             }
@@ -97,6 +104,18 @@ def test_the_bulldozer_holds_stock_where_it_is_published() -> None:
     assert set(best.placement) == PLACEMENT
 
 
+def test_the_table_shows_stock_that_is_early_apart_from_safety_stock() -> None:
+    stage: dict[str, Any] = {"name": "early", "stage_time": {1.0: 0.9, 5.0: 0.1}, "holding_cost": 2.0}
+    stage |= {"demand_mean": 5.0, "demand_sd": 1.0, "service_level": 0.9, "service_time": 4}
+    found = cost_of_service_times(StageNetwork.from_dict({"stages": [stage]}), {"early": 4})
+    row = stage_table(found).set_index("stage").loc["early"]
+    assert row["early_stock"] > 0
+    assert row["cost"] == pytest.approx(2 * (row["safety_stock"] + row["early_stock"]))
+    assert row["base_stock"] == pytest.approx(
+        5 * row["net_replenishment_time"] + row["safety_stock"] + row["early_stock"]
+    )
+
+
 def test_the_table_of_stages_adds_up_and_has_a_row_for_each() -> None:
     best = guaranteed_service(bulldozer())
     table = stage_table(best).set_index("stage")
@@ -143,19 +162,51 @@ def test_a_stage_without_stock_on_a_short_way_is_worth_no_period() -> None:
 
 def test_a_shorter_time_can_be_worth_more_than_the_same_service_times_show() -> None:
     shorter = {row.stage: row for row in time_sensitivity(bulldozer(), change=-1)}
-    assert shorter["Main_Assembly"].extra_cost_kept is None  # it holds no stock, so that it must quote less
+    assert shorter["Main_Assembly"].extra_cost_kept == pytest.approx(0)  # it may begin a day later and quote the same
     assert shorter["Main_Assembly"].marginal_cost > 9_000
+    assert shorter["Boggie"].extra_cost_kept is None  # it has nobody to wait for, so that it must quote less
+    assert shorter["Boggie"].extra_cost == pytest.approx(0, abs=1e-6)
     assert shorter["Case"].extra_cost_kept == pytest.approx(shorter["Case"].extra_cost)
 
 
-@settings(max_examples=25, deadline=None)
-@given(networks(), st.sampled_from([1, 2, -1, 0.5]))
+@settings(max_examples=40, deadline=None)
+@given(networks(times=QUARTERS), st.sampled_from([1, 2, -1, 0.25, 0.5, -0.5, 1.25]))
+def test_a_longer_time_never_pays_unless_its_part_beyond_whole_periods_falls(
+    network: StageNetwork, change: float
+) -> None:
+    for row in time_sensitivity(network, change=change):
+        before = network.stages[network.index[row.stage]].mean_time
+        shorter, longer = sorted([before, before + change])
+        if longer % 1 >= shorter % 1:
+            assert row.extra_cost * math.copysign(1, change) >= -1e-9
+
+
+def test_a_longer_time_can_pay_where_it_becomes_whole() -> None:
+    """Half a period cannot be quoted, so that the part holds 10 sqrt(1/2); a whole one leaves the stock to the shop."""
+    stages: list[dict[str, Any]] = [
+        {"name": "part", "stage_time": 0.5, "holding_cost": 10.0},
+        {"name": "shop", "stage_time": 0, "holding_cost": 1.0, "suppliers": ["part"], "demand_sd": 1.0},
+    ]
+    stages[1]["safety_factor"] = 1.0
+    (row,) = time_sensitivity(StageNetwork.from_dict({"stages": stages}), change=0.5, stages="part")
+    assert row.extra_cost == pytest.approx(1 - 10 * math.sqrt(0.5))
+
+
+@settings(max_examples=40, deadline=None)
+@given(networks(times=RANDOM_TIMES), st.sampled_from([1, 3, -1]))
+def test_a_time_that_is_longer_by_whole_periods_never_pays(network: StageNetwork, change: int) -> None:
+    for row in time_sensitivity(network, change=change):
+        assert row.extra_cost * change >= -1e-9
+
+
+@settings(max_examples=40, deadline=None)
+@given(networks(times=RANDOM_TIMES), st.sampled_from([1, 2, -1, 0.25, 0.5, -0.5]))
 def test_service_times_that_are_kept_cost_at_least_as_much_as_the_best(network: StageNetwork, change: float) -> None:
     base = guaranteed_service(network)
     for row in time_sensitivity(network, change=change):
-        assert row.extra_cost >= -1e-9 if change > 0 else row.extra_cost <= 1e-9
-        time_of = network.stages[network.index[row.stage]].mean_time + change
-        changed = network.with_stages({row.stage: {"stage_time": time_of}})
+        times = network.stages[network.index[row.stage]].times
+        longer = {time + change: chance for time, chance in times.items()}
+        changed = network.with_stages({row.stage: {"stage_time": longer if len(longer) > 1 else min(longer)}})
         if row.extra_cost_kept is not None:
             assert row.extra_cost_kept >= row.extra_cost - 1e-9
             kept = cost_of_service_times(changed, base.service_times)
@@ -218,13 +269,14 @@ def test_a_change_of_the_network_can_pay() -> None:
 
 
 def held_downstream(network: StageNetwork, solution: GuaranteedService, stage: str) -> float:
-    """Units of the stage's item in the safety stock at it and downstream, by walking all paths."""
+    """Units of the stage's item in the stock at it and downstream, by walking all paths."""
     below = {stage: 1.0}
     for j in network.order:
         of = network.stages[j]
         units = sum(number * below.get(supplier, 0.0) for supplier, number in of.suppliers.items())
         below[of.name] = below.get(of.name, 0.0) + units
-    return sum(below[of.name] * float(units) for of, units in zip(network.stages, solution.safety_stock, strict=True))
+    held = solution.safety_stock + solution.early_stock
+    return sum(below[of.name] * float(units) for of, units in zip(network.stages, held, strict=True))
 
 
 @pytest.mark.parametrize("stage", ["Final_Assembly", "Main_Assembly", "Common_Subassembly", "Suspension"])
@@ -240,8 +292,8 @@ def test_value_added_late_drives_the_bulldozers_stock_upstream(stage: str) -> No
     assert points[0].solution.cost == pytest.approx(OPTIMUM, abs=0.01)
 
 
-@settings(max_examples=30, deadline=None)
-@given(networks(), st.data())
+@settings(max_examples=40, deadline=None)
+@given(networks() | networks(times=RANDOM_TIMES), st.data())
 def test_added_value_never_draws_stock_downstream(network: StageNetwork, data: st.DataObject) -> None:
     stage = data.draw(st.sampled_from(sorted(network.index)))
     points = postponement(network, stage, [0, 0.3, 1, 3, 10, 30])
@@ -335,10 +387,96 @@ def test_the_file_of_stages_that_the_theory_page_shows_is_read_and_solved(tmp_pa
     assert best.gap <= 1e-9
     assert best.service_times["shop south"] <= 1
     assert "plant" in best.placement
+    network.to_yaml(tmp_path / "written.yaml")
+    assert StageNetwork.from_yaml(tmp_path / "written.yaml") == network
+    assert "'" not in (tmp_path / "written.yaml").read_text(encoding="utf-8")
+
+
+def two_components() -> StageNetwork:
+    """A shop that gets one component in 1 period and the other in 6: a stage in between makes up for 5 of them."""
+    data: dict[str, Any] = {
+        "nodes": [
+            {"name": "bolt", "holding_cost": 1.0},
+            {"name": "nut", "holding_cost": 1.0},
+            {"name": "shop", "holding_cost": 3.0, "stockout_cost": 30.0, "demand": {"law": "poisson", "mean": 6.0}},
+        ],
+        "links": [
+            {"target": "bolt", "lead_time": 4},
+            {"target": "nut", "lead_time": 4},
+            {"source": "bolt", "target": "shop", "lead_time": 1, "component": "bolt"},
+            {"source": "nut", "target": "shop", "lead_time": 6, "component": "nut"},
+        ],
+    }
+    return stages_of(Network.from_dict(data), service_level=0.95)
+
+
+def test_no_answer_puts_stock_where_there_is_none_in_a_network_of_the_simulator() -> None:
+    network, between = two_components(), "nut -> shop"
+    assert network.stages[network.index[between]].holding_cost == 0  # so that stock would be free there
+    plain = network.with_stages({between: {"holds_stock": None}})
+    assert between in guaranteed_service(plain).placement
+    assert guaranteed_service(plain).cost < guaranteed_service(network).cost
+    season = SeasonalDemand(mean=[4, 8], sd=[2, 3])
+    answers = [
+        what_if(network, outbound={"nut": 0}).answer,
+        what_if(network, changes={"nut": {"stage_time": 2}}).answer,
+        seasonal_service(network, {"shop": season}).service,
+        *(point.solution for point in service_time_sensitivity(network, {"shop": [0, 3], "nut": 2})),
+        *(point.solution for point in service_level_sweep(network, [0.9, 0.99])),
+        *(point.solution for point in postponement(network, "nut", [0, 5, 50])),
+    ]
+    for answer in answers:
+        j = network.index[between]
+        assert answer.net_replenishment_time[j] == 0 == answer.safety_stock[j]
+        assert answer.gap <= 1e-9
+
+
+@pytest.mark.parametrize("change", [1, -1, 3, 0.5])
+def test_a_time_on_the_way_is_changed_without_stock_on_the_way(change: float) -> None:
+    network, between = two_components(), "nut -> shop"
+    optimum = guaranteed_service(network)
+    rows = {row.stage: row for row in time_sensitivity(network, change=change)}
+    assert rows.keys() == set(network.index) - ({between} if change == 0.5 else set())
+    for name, row in rows.items():
+        time_of = network.stages[network.index[name]].mean_time + change
+        changed = network.with_stages({name: {"stage_time": time_of}})
+        answer = guaranteed_service(changed)
+        assert between not in answer.placement
+        assert row.extra_cost == pytest.approx(answer.cost - optimum.cost, abs=1e-9)
+        if row.extra_cost_kept is None:
+            with pytest.raises(MethodError):
+                cost_of_service_times(changed, optimum.service_times)
+        else:
+            kept = cost_of_service_times(changed, optimum.service_times)
+            assert row.extra_cost_kept == pytest.approx(kept.cost - optimum.cost, abs=1e-9)
+    assert change != 1 or rows[between].extra_cost_kept is None
+
+
+def test_one_number_may_stand_for_a_list_of_one() -> None:
+    network = figure_6_14()
+    (level,) = service_level_sweep(network, 0.9)
+    assert level.cost == service_level_sweep(network, [0.9])[0].cost
+    (promise,) = service_time_sensitivity(network, {"10": 5})
+    assert promise.solution.cost == pytest.approx(FIGURE_6_14[1][1])
+    (added,) = postponement(network, "10", 3)
+    assert added.solution.cost == postponement(network, "10", [3.0])[0].solution.cost
+    assert time_sensitivity(network, stages="10") == time_sensitivity(network, stages=["10"])
+    assert [point.service_time for point in service_time_sensitivity(network, {"10": np.arange(2)})] == [0, 1]
+    assert len(service_level_sweep(network, np.linspace(0.9, 0.95, 3))) == 3
 
 
 def test_bad_questions_are_answered_with_what_must_hold() -> None:
     network = figure_6_14()
+    with pytest.raises(MethodError, match=r"change must be a number of periods other than 0 \(got a\)"):
+        time_sensitivity(network, change="a")  # type: ignore[arg-type]
+    with pytest.raises(MethodError, match=r"service_times of 10 must be one number or several \(got 'a'\)"):
+        service_time_sensitivity(network, {"10": ["a"]})  # type: ignore[list-item]
+    with pytest.raises(MethodError, match=r"levels must be one number or several \(got '0\.9'\)"):
+        service_level_sweep(network, "0.9")  # type: ignore[arg-type]
+    with pytest.raises(MethodError, match=r"levels must be one number or several \(got None\)"):
+        service_level_sweep(network, None)  # type: ignore[arg-type]
+    with pytest.raises(MethodError, match=r"added_holding_costs must be one number or several \(got 'a'\)"):
+        postponement(network, "1", ["a"])  # type: ignore[list-item]
     with pytest.raises(MethodError, match="change must be a number of periods other than 0"):
         time_sensitivity(network, change=0)
     with pytest.raises(MethodError, match=r"change must be a number of periods other than 0 \(got nan\)"):
@@ -349,8 +487,9 @@ def test_bad_questions_are_answered_with_what_must_hold() -> None:
         time_sensitivity(network, change=-3, stages=["1"])
     with pytest.raises(NetworkError, match="there is no stage '11'"):
         service_time_sensitivity(network, {"11": [1]})
-    with pytest.raises(NetworkError, match="service_time"):
-        service_time_sensitivity(network, {"10": [-1]})
+    for wrong in (-1, 2.5):
+        with pytest.raises(NetworkError, match="service_time"):
+            service_time_sensitivity(network, {"10": [wrong]})  # type: ignore[list-item]
     with pytest.raises(MethodError, match="holds_stock: there is no stage 'x'"):
         what_if(network, holds_stock={"x": True})
     with pytest.raises(NetworkError, match="there is no stage 'x'"):

@@ -16,7 +16,6 @@ from scipy.optimize import Bounds, LinearConstraint
 from scipy.sparse import coo_array
 from scipy.stats import norm
 
-from echelon.baselines import service_core
 from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service
 from echelon.baselines.service_core import best_service_times
 from echelon.baselines.service_times import ServiceTimeProblem, ServiceTimes
@@ -391,7 +390,7 @@ def test_a_search_that_is_stopped_tells_how_far_it_may_be_from_the_optimum(
     assert stopped.cost > optimum * 1.01
 
 
-def test_a_programme_that_is_not_solved_in_time_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_programme_that_is_not_solved_in_time_is_an_error() -> None:
     with pytest.raises(MethodError, match=r"the programme of 222 variables was not solved: Time limit reached"):
         best_service_times(layered(48, **CONCAVE), time_limit=0.0)
 

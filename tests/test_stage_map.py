@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service
+from echelon.baselines.guaranteed_service import GuaranteedService, cost_of_service_times, guaranteed_service
 from echelon.baselines.stage_network import StageNetwork
 from echelon.envs.errors import ConfigError
 from echelon.experiments.layering import bends, crossings, heights, layers, neighbours_of, ordered
-from echelon.experiments.stage_map import BOX_X, LARGEST, stage_map, write_stage_map
+from echelon.experiments.stage_map import LARGEST, stage_map, write_stage_map
+from echelon.experiments.stage_marks import BOX_X, SMALLEST_TRIANGLE
+
+Floats = NDArray[np.float64]
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -89,7 +93,7 @@ def test_the_picture_says_what_the_solution_says() -> None:
     picture = stage_map(solution)
     texts = [text.text for text in ElementTree.fromstring(picture).iter(f"{SVG}text")]
     assert texts[0] == "a <network>"
-    assert str(texts[1]).startswith(f"Safety stock costs {solution.cost:,.0f} per period, at ")
+    assert str(texts[1]).startswith(f"Safety stock costs {solution.cost:,.0f}, at ")
     for time in solution.outbound:
         assert f"S = {time}" in texts
     arcs = sum(len(stage.suppliers) for stage in solution.network.stages)
@@ -106,11 +110,52 @@ def test_the_area_of_the_triangle_grows_in_proportion_to_the_cost() -> None:
     assert sides[1] == pytest.approx(2 * sides[0])
 
 
+def test_a_stage_whose_stock_is_paid_for_by_others_is_drawn_as_small_as_can_be() -> None:
+    """Costs below 0, which a stage's own cost function may have, count as none; the facts say what they are."""
+    one = {"name": "paid", "stage_time": 4, "holding_cost": 1.0, "service_level": 0.9, "demand_sd": 3.0}
+    network = StageNetwork.from_dict({"stages": [one, {**one, "name": "dear", "holding_cost": 4.0}]})
+    for costs in ({"paid": bonus}, {"paid": bonus, "dear": bonus}):
+        solution = guaranteed_service(network, stage_costs=costs)
+        assert solution.stage_cost[0] == -1004
+        picture = stage_map(solution)
+        facts = [facts for facts, _, _ in boxes(picture)]
+        assert "cost -1,004" in facts[0]
+        texts = [str(text.text) for text in ElementTree.fromstring(picture).iter(f"{SVG}text")]
+        assert sum("units, 0 %" in text for text in texts) == len(costs)
+        sides = [float(side) for side in re.findall(r'class="triangle" d="[^"]*h-([\d.]+)z"', picture)]
+        assert sides[0] == SMALLEST_TRIANGLE
+    many = [{**one, "name": f"stage {j}"} for j in range(LARGEST + 1)]
+    large = StageNetwork.from_dict({"stages": many})
+    paid = guaranteed_service(large, stage_costs={stage.name: bonus for stage in large.stages})
+    assert "61 stages" in stage_map(paid)
+
+
+def bonus(si: Floats, s: Floats) -> Floats:
+    return si - s - 1000.0 - 4.0
+
+
+def test_names_that_no_xml_file_can_hold_are_drawn_all_the_same() -> None:
+    one = {"name": "bell\x07 \ufffe \U0001f3ed", "stage_time": 4, "service_level": 0.9, "demand_sd": 3.0}
+    network = StageNetwork.from_dict({"name": "null\x00", "stages": [{**one, "holding_cost": 1.0}]})
+    picture = stage_map(guaranteed_service(network))
+    texts = [text.text for text in ElementTree.fromstring(picture.encode()).iter(f"{SVG}text")]
+    assert "null\ufffd" in texts
+    assert "bell\ufffd \ufffd \U0001f3ed" in texts
+
+
+def test_stock_that_is_early_is_among_the_facts() -> None:
+    stage: dict[str, Any] = {"name": "early", "stage_time": {1.0: 0.9, 5.0: 0.1}, "holding_cost": 2.0}
+    stage |= {"demand_mean": 5.0, "demand_sd": 1.0, "service_level": 0.9, "service_time": 4}
+    network = StageNetwork.from_dict({"stages": [stage]})
+    assert "early stock 13.5, base" in stage_map(cost_of_service_times(network, {"early": 4}))
+    assert "early stock" not in stage_map(cost_of_service_times(network, {"early": 0}))
+
+
 def test_a_network_without_safety_stock_has_no_triangle_but_in_the_legend() -> None:
     sure = {"name": "sure", "stage_time": 4, "holding_cost": 1.0, "service_level": 0.9, "demand_mean": 3.0}
     picture = stage_map(guaranteed_service(StageNetwork.from_dict({"stages": [sure]})))
     assert picture.count('class="triangle"') == 1
-    assert "costs 0 per period, at 0 of 1 stages" in picture
+    assert "costs 0, at 0 of 1 stages" in picture
 
 
 def test_a_large_network_is_drawn_by_layers_which_add_up() -> None:
@@ -134,6 +179,22 @@ def test_a_picture_is_a_file_of_its_own_with_light_and_dark_colours(tmp_path: Pa
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
     with pytest.raises(ConfigError, match=r"the name of a picture must end in \.svg \(got map\.png\)"):
         write_stage_map(solved(5), "map.png")
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError) as error:
+        write_stage_map(solved(5), tmp_path / "none" / "map.svg")
+    assert str(error.value) == f"{tmp_path}/none/map.svg: the picture cannot be written: No such file or directory"
+    (tmp_path / "map.svg").write_text("the old one", encoding="utf-8")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(ConfigError, match="the picture cannot be written: No space left on device"):
+        write_stage_map(solved(5), tmp_path / "map.svg")
+    assert [path.name for path in tmp_path.iterdir()] == ["map.svg"]
+    assert (tmp_path / "map.svg").read_text(encoding="utf-8") == "the old one"
 
 
 def test_a_tree_is_drawn_without_crossings() -> None:

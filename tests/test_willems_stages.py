@@ -95,6 +95,17 @@ def test_the_canonical_convention_is_as_documented(small: Path) -> None:
     assert CITATION in network.description
 
 
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_the_holding_rate_is_a_share_of_what_a_unit_has_cost(small: Path, convention: Convention) -> None:
+    usual = load_willems_stages(small, 1, convention=convention, verify=False)
+    network = load_willems_stages(small, 1, convention=convention, holding_rate=0.3, verify=False)
+    assert fields(network, "holding_cost") == pytest.approx([1.5 * cost for cost in fields(usual, "holding_cost")])
+    assert fields(network, "stage_time") == fields(usual, "stage_time")
+    dearer, cheaper = guaranteed_service(network), guaranteed_service(usual)
+    assert dearer.cost == pytest.approx(1.5 * cheaper.cost)
+    assert set(fields(load_willems_stages(small, 1, holding_rate=0, verify=False), "holding_cost")) == {0}
+
+
 def test_the_moncayo_convention_is_as_documented(small: Path) -> None:
     network = load_willems_stages(small, 1, convention="moncayo", verify=False)
     assert fields(network, "stage_time") == [2.25, 9, 2.5, 0, 1, 1]
@@ -120,8 +131,14 @@ def test_a_chain_that_cannot_be_read_so_is_refused(small: Path) -> None:
         load_willems_stages(small, 1, convention="willems")  # type: ignore[arg-type]
     with pytest.raises(NetworkError, match="random_times needs the convention 'canonical'"):
         load_willems_stages(small, 1, convention="moncayo", random_times=True, verify=False)
-    with pytest.raises(NetworkError, match=r"chain must be a whole number from 1 to 38 \(got 0\)"):
-        load_willems_stages(small, 0)
+    for wrong in (0, 39, 1.0, "1", True, None):
+        with pytest.raises(NetworkError) as error:
+            load_willems_stages(small, wrong, verify=False)  # type: ignore[arg-type]
+        assert str(error.value) == f"chain must be a whole number from 1 to 38 (got {wrong!r})"
+    for rate in (-0.1, math.inf, math.nan):
+        with pytest.raises(NetworkError) as error:
+            load_willems_stages(small, 1, holding_rate=rate, verify=False)
+        assert str(error.value) == f"holding_rate must be at least 0 and finite (got {rate!r})"
     with pytest.raises(NetworkError, match="the SHA-256 checksum must be"):
         load_willems_stages(small, 1)
     (small / "stages.csv").write_text(STAGES.replace("Paint,1,1,", "Paint,1,,"), encoding="utf-8")

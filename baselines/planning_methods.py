@@ -1,0 +1,146 @@
+"""The planning methods for each location on its own: from the inputs of all item-locations to their safety stock.
+
+`planning` says what the methods have in common, `planning_trees` has those for all locations of an item together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from echelon.baselines.dynamic_stock import Coverage, CoverageProfile, coverage_levels
+from echelon.baselines.planning_inputs import WEEK, PlanningInputs
+from echelon.baselines.planning_tables import PlanningTables
+from echelon.baselines.safety_stock import assp
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from echelon.baselines.safety_stock_bands import Band
+    from echelon.baselines.safety_stock_rules import SafetyStockRules
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """What a method makes of n item-locations over T periods."""
+
+    safety: Floats
+    """[n, T] units"""
+    cover: Floats
+    """[n] periods that an order must cover, from its own on to the last one before the next order can arrive."""
+    log: pd.DataFrame
+    """item, location, period, safety_stock and all that this follows from, for each planning run."""
+    extra: Mapping[str, ArrayLike] = field(default_factory=dict)
+    """[n] columns for the parameters."""
+    lot: Floats | float = 0.0
+    """[n, T] units from the reorder position up to the target position."""
+    review: Ints | int = 1
+    """[n] periods from one chance to order to the next."""
+    strict: bool = False
+    """Whether nothing is ordered exactly at the reorder position."""
+
+
+def plan_assp(
+    _tables: PlanningTables,
+    inputs: PlanningInputs,
+    *,
+    bands: Mapping[str, Band] | None = None,
+    rules: SafetyStockRules | None = None,
+    demand: str = "normal",
+) -> Planned:
+    """Each location on its own, replanned every week for the forecasts of the periods that its stock must last.
+
+    `bands` are those of the consumer-goods case unless given; an empty mapping clamps nothing. `demand` is the law of
+    the demand that stock must last for: "normal", "gamma" or "negative_binomial"; `rules` have a formula of their own.
+    AS and BS order a lot at a reorder point, or the demand of the target days, all others order every target days.
+    """
+    from echelon.baselines.safety_stock_bands import TABLE_1
+    from echelon.baselines.safety_stock_rules import SafetyStockRules
+    from echelon.baselines.safety_stock_table import plan_safety_stock
+
+    def formula(method: str, fields: Mapping[str, Any]) -> Floats:
+        return assp(method, **fields, demand=demand)
+
+    rows = inputs.rows
+    cycle = np.maximum(rows["target_days"].to_numpy(dtype=np.float64), 1.0)
+    by_point = rows["method"].isin(["AS", "BS"]).to_numpy()
+    cover = inputs.lead_time + np.where(by_point, 1.0, cycle)
+    mean, variance = (
+        inputs.window(inputs.passed_up(own, cover), cover) / cover[:, None] for own in (inputs.own, inputs.own_variance)
+    )
+    runs = inputs.runs
+    table = rows.loc[np.repeat(rows.index, len(runs))].reset_index(drop=True)
+    table["target_days"] = np.repeat(cycle, len(runs))
+    table["demand_mean"], table["demand_sd"] = mean[:, runs].ravel(), np.sqrt(variance[:, runs]).ravel()
+    plan = plan_safety_stock(table, rules=rules or SafetyStockRules(formula), bands=TABLE_1 if bands is None else bands)
+    weekly = plan.safety_stock.to_numpy(dtype=np.float64).reshape(len(rows), len(runs))
+    clamped = (plan.log["rule"].to_numpy() != "").reshape(weekly.shape).mean(axis=1)
+    needed = until_next_run(mean[:, runs], inputs) * cycle[:, None]
+    lot = np.where(rows["lot_size"] > 0, rows["lot_size"], needed.T).T
+    log = plan.log.assign(demand_mean=table["demand_mean"]).rename(columns={"method": "stock_method"})
+    return Planned(
+        until_next_run(weekly, inputs),
+        cover,
+        side_by_side(log_rows(inputs, {}), log),
+        {"clamp_rate": clamped},
+        lot=np.where(by_point, lot.T, 0.0).T,
+        review=np.where(by_point, 1, np.rint(cycle)).astype(np.int64),
+    )
+
+
+def plan_dynamic(
+    _tables: PlanningTables,
+    inputs: PlanningInputs,
+    *,
+    minimum: float = 1.0,
+    target: float = 3.0,
+    weeks: int = 2,
+) -> Planned:
+    """Minimum and target stock in days of the average daily requirement of the `weeks` ahead, anew every week.
+
+    Below the minimum, once the forecast until an order can arrive is taken off, the target is ordered. No service level
+    and no variance enter.
+    """
+    cover = inputs.lead_time + 1.0
+    horizon = np.full(len(cover), float(weeks * WEEK))
+    daily = inputs.window(inputs.passed_up(inputs.own, cover), horizon)[:, inputs.runs] / horizon[:, None]
+    levels = coverage_levels(daily, CoverageProfile((Coverage(minimum=minimum, target=target),)))
+    log = log_rows(
+        inputs,
+        {
+            "daily_requirement": daily,
+            "minimum_days": minimum,
+            "target_stock": levels.target,
+            "safety_stock": levels.minimum,
+        },
+    )
+    low, high = (until_next_run(level, inputs) for level in (levels.minimum, levels.target))
+    return Planned(low, cover, log, lot=high - low, strict=True)
+
+
+def until_next_run(weekly: Floats, inputs: PlanningInputs) -> Floats:
+    """[n, T] what each planning run sets [n, W], until the next one."""
+    return np.repeat(weekly, WEEK, axis=1)[:, : inputs.periods]
+
+
+def log_rows(inputs: PlanningInputs, columns: Mapping[str, Any], *, runs: Ints | None = None) -> pd.DataFrame:
+    """A row an item-location and planning run, by default every week's, with columns [n, W]."""
+    import pandas as pd
+
+    of = inputs.runs if runs is None else runs
+    keys = {name: np.repeat(inputs.rows[name].to_numpy(), len(of)) for name in ("item", "location")}
+    shape = (len(inputs.rows), len(of))
+    values = {name: np.broadcast_to(np.asarray(value), shape).ravel() for name, value in columns.items()}
+    return pd.DataFrame({**keys, "period": np.tile(inputs.days[of], shape[0]), **values})
+
+
+def side_by_side(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
+    """Two tables of the same rows side by side."""
+    return left.assign(**{str(name): right[name].to_numpy() for name in right.columns})

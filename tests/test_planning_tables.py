@@ -1,0 +1,270 @@
+"""A planner's tables: what is read, what every defect is called, and that nothing is half written."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from echelon.baselines.planning_example import SAP_COLUMNS, example_tables, renamed
+from echelon.baselines.planning_schema import METHODS, SCHEMA
+from echelon.baselines.planning_tables import PlanningTables, check_tables, read_tables, write_folder, write_tables
+from echelon.baselines.safety_stock import METHODS as SAFETY_STOCK_METHODS
+from echelon.envs.errors import ConfigError, MissingExtraError
+
+GOOD = {
+    "items": "item,category,unit_value\ntea,foods,2.5\nsoap,care,1\n",
+    "locations": "location,kind,storage\nDepot,warehouse,\nShop,outlet,900\n",
+    "lanes": "source,location,item,duration,unit_cost\nDepot,Shop,,2,0.1\n",
+    "item_locations": (
+        "item,location,method,service_level,lead_time,holding_cost,lot_size,shelf_life\n"
+        "tea,Depot,AS,0.9,4,0.5,0,\n"
+        "tea,Shop,BT,0.98,,1,12,30\n"
+        "soap,Shop,BT,0.95,1,1,0,\n"
+    ),
+    "forecasts": (
+        "item,location,period,quantity\ntea,Shop,2024-01-01,5\ntea,Shop,2024-01-02,6\nsoap,Shop,2024-01-01,3\n"
+    ),
+    "demand": "item,location,period,quantity\ntea,Shop,2023-12-31,4\n",
+    "stock": "item,location,on_hand\ntea,Shop,15\n",
+}
+
+
+def written(folder: Path, **files: str) -> Path:
+    """A folder of sound tables, with some of them replaced."""
+    for name, text in {**GOOD, **files}.items():
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+    return folder
+
+
+def problems(folder: Path) -> list[str]:
+    """What is wrong with the tables of a folder, without the path of the folder."""
+    with pytest.raises(ConfigError) as caught:
+        read_tables(folder)
+    return [problem.replace(f"{folder}/", "") for problem in caught.value.problems]
+
+
+def test_tables_are_read_with_their_kinds_and_defaults(tmp_path: Path) -> None:
+    tables = read_tables(written(tmp_path))
+    depot, shop, _ = tables["item_locations"].to_dict("records")
+    assert (shop["method"], shop["service_kind"], shop["lot_size"], shop["shelf_life"]) == ("BT", "beta", 12.0, 30.0)
+    assert np.isnan(depot["shelf_life"])
+    assert shop["external"] is False
+    assert tables["forecasts"]["period"].tolist()[0] == pd.Timestamp("2024-01-01")
+    assert tables["items"]["priority"].dtype == np.int64
+    assert tables["receipts"].empty
+    assert list(tables["receipts"].columns) == [column.name for column in SCHEMA["receipts"].columns]
+    assert tables.provenance["items"] == str(tmp_path / "items.csv")
+
+
+def test_an_empty_lead_time_is_the_duration_of_the_lane(tmp_path: Path) -> None:
+    rows = read_tables(written(tmp_path))["item_locations"]
+    assert rows["lead_time"].tolist() == [4.0, 2.0, 1.0]
+    soap = GOOD["item_locations"].replace("soap,Shop", "soap,Depot").replace("0.95,1,1", "0.95,,1")
+    forecasts = GOOD["forecasts"].replace("soap,Shop", "soap,Depot")
+    assert problems(written(tmp_path, item_locations=soap, forecasts=forecasts)) == [
+        "item_locations.csv:4: lead_time: is required where no lane leads to the location"
+    ]
+
+
+def test_twelve_seeded_defects_are_all_found_each_by_file_row_and_column(tmp_path: Path) -> None:
+    folder = written(
+        tmp_path,
+        items="item,category,unit_value\ntea,foods,2.5\nsoap,care,1\ntea,foods,2\n",
+        locations="location,kind,storage\nDepot,shed,\nShop,outlet,900\n",
+        lanes="source,location,item,duration,unit_cost\nDepot,Shop,,2,-0.1\n",
+        item_locations=(
+            "item,location,method,service_level,lead_time,holding_cost,lot_size,shelf_life\n"
+            "tea,Depot,XX,0.9,4,0.5,0,\n"
+            "tea,Shop,BT,1,2,1,12,30\n"
+            "soap,Shop,BT,0.95,1,,0,\n"
+            "soap,Shap,BT,0.95,1,1,0,2.5\n"
+        ),
+        forecasts="item,location,period,quantity\ntea,Shop,2024-13-01,5\ntea,Shop,2024-01-02,many\n",
+        demand="item,location,period,quantity\nsoap,Depot,2023-12-31,4\n",
+        stock="item,location,onhand,on_hand\ntea,Shop,15,15\n",
+    )
+    (tmp_path / "forecast.csv").write_text("item\n")
+    assert problems(folder) == [
+        "forecast.csv: there is no such table; did you mean 'forecasts'?",
+        "items.csv:4: there are two rows for item 'tea'",
+        "locations.csv:2: kind: must be one of factory, warehouse, outlet (got 'shed')",
+        "lanes.csv:2: unit_cost: must be at least 0 (got '-0.1')",
+        f"item_locations.csv:2: method: must be one of {', '.join(METHODS)} (got 'XX')",
+        "item_locations.csv:3: service_level: must be greater than 0 and less than 1 (got '1')",
+        "item_locations.csv:4: holding_cost: is required",
+        "item_locations.csv:5: shelf_life: must be a whole number (got '2.5')",
+        "forecasts.csv:2: period: must be a date such as 2024-01-31 (got '2024-13-01')",
+        "forecasts.csv:3: quantity: must be a finite number (got 'many')",
+        "stock.csv: unknown column 'onhand'; did you mean 'on_hand'?",
+        "item_locations.csv:5: location: 'Shap' is not in locations; did you mean 'Shop'?",
+        "demand.csv:2: 'soap' at 'Depot' is not in item_locations",
+    ]
+
+
+BROKEN: dict[str, tuple[dict[str, str], str]] = {
+    "a column that is missing": (
+        {"items": "category\nfoods\n"},
+        "items.csv: the column 'item' is required",
+    ),
+    "no number": (
+        {"stock": "item,location,on_hand\ntea,Shop,inf\n"},
+        "stock.csv:2: on_hand: must be a finite number (got 'inf')",
+    ),
+    "a flag": (
+        {"item_locations": GOOD["item_locations"].replace("shelf_life", "external").replace("30", "perhaps")},
+        "item_locations.csv:3: external: must be true or false (got 'perhaps')",
+    ),
+    "a file that is no table": ({"stock": ""}, "stock.csv: the file cannot be read: No columns to parse from file"),
+    "an item that nobody knows": (
+        {"stock": "item,location,on_hand\nteas,Shop,1\n"},
+        "stock.csv:2: item: 'teas' is not in items; did you mean 'tea'?",
+    ),
+    "an item at two places at once": (
+        {"stock": "item,location,on_hand\ntea,Shop,1\ntea,Shop,2\n"},
+        "stock.csv:3: there are two rows for item 'tea', location 'Shop'",
+    ),
+    "lanes in a circle": (
+        {"lanes": "source,location,duration\nDepot,Shop,1\nShop,Depot,1\n"},
+        "lanes.csv: locations must not supply one another in a cycle (tea at Depot)",
+    ),
+}
+
+
+@pytest.mark.parametrize("defect", BROKEN)
+def test_every_defect_has_its_message(defect: str, tmp_path: Path) -> None:
+    files, message = BROKEN[defect]
+    assert message in problems(written(tmp_path, **files))
+
+
+def test_required_tables_and_folders_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere: there is no such folder"):
+        read_tables(tmp_path / "nowhere")
+    assert problems(tmp_path) == [
+        f"{tmp_path}: the table {name} is required ({SCHEMA[name].meaning})"
+        for name in ("items", "locations", "item_locations", "forecasts")
+    ]
+    with pytest.raises(ConfigError, match="item: there is no such table; did you mean 'items'"):
+        check_tables({"item": pd.DataFrame()})
+
+
+def test_more_defects_than_fit_are_counted(tmp_path: Path) -> None:
+    rows = "".join(f"tea,Shop,2023-01-{day % 28 + 1:02d},-1\n" for day in range(60))
+    found = problems(written(tmp_path, demand=f"item,location,period,quantity\n{rows}"))
+    assert len(found) == 51
+    assert found[-1] == "and 42 more"
+
+
+def small() -> PlanningTables:
+    return example_tables(distributors=5, warehouses=2, mother_warehouses=1, weeks=4, history_weeks=8)
+
+
+def test_tables_survive_a_round_trip_to_the_last_digit(tmp_path: Path) -> None:
+    tables = small()
+    write_tables(tables, tmp_path / "data")
+    again = read_tables(tmp_path / "data")
+    for name, table in tables.tables.items():
+        pd.testing.assert_frame_equal(table, again[name])
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "mine.txt").write_text("x")
+    for name, message in (("used", "the folder must be new or empty"), ("no/way", "the folder .*no must exist")):
+        with pytest.raises(ConfigError, match=message):
+            write_tables(small(), tmp_path / name)
+    before = Path.write_text
+
+    def breaks(self: Path, data: str, *args: Any, **kwargs: Any) -> int:
+        if self.name == "b.csv":
+            raise OSError("disk full")
+        return before(self, data, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "write_text", breaks)
+    with pytest.raises(OSError, match="disk full"):
+        write_folder(tmp_path / "new", {"a.csv": "1", "b.csv": "2"})
+    assert [path.name for path in tmp_path.iterdir()] == ["used"]
+
+
+def test_parquet_files_need_an_extra_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path)
+    (tmp_path / "stock.parquet").write_bytes(b"")
+    twice = "stock.parquet: there must be one file for each table, and stock.csv is there too"
+    assert problems(tmp_path) == [twice]
+    (tmp_path / "stock.csv").unlink()
+    imported = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.split(".")[0] in ("pyarrow", "fastparquet"):
+            raise ImportError(name)
+        return imported(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    message = "stock.parquet: Parquet files need pyarrow: pip install pyarrow, or give CSV files"
+    with pytest.raises(MissingExtraError, match=message):
+        read_tables(tmp_path)
+
+
+def test_only_keeps_one_item_or_category_in_all_tables() -> None:
+    tables = small()
+    one = tables.only(item="tobacco_high")
+    assert set(one["forecasts"]["item"]) == {"tobacco_high"} == set(one["items"]["item"])
+    assert len(one["lanes"]) == len(tables["lanes"])
+    by_category = tables.only(category="Tobacco (high sellers)")
+    pd.testing.assert_frame_equal(one["item_locations"], by_category["item_locations"])
+    with pytest.raises(ConfigError, match="item: there is no item 'tobaco_high'; did you mean 'tobacco_high'"):
+        tables.only(item="tobaco_high")
+
+
+def test_an_export_in_the_shape_of_sap_is_renamed_and_planned() -> None:
+    ours = small()
+    raw = {
+        name: ours[name][list(columns.values())].rename(columns={new: old for old, new in columns.items()})
+        for name, columns in SAP_COLUMNS.items()
+    }
+    raw["items"] = raw["items"].assign(MAKTX="a text that nobody asked for")
+    tables = check_tables(renamed(raw, SAP_COLUMNS))
+    for name, columns in SAP_COLUMNS.items():
+        names = list(columns.values())
+        pd.testing.assert_frame_equal(tables[name][names], ours[name][names])
+    del raw["demand"]["WERKS"]
+    with pytest.raises(ConfigError, match="demand: the column 'WERKS' is required"):
+        renamed(raw | {"prices": pd.DataFrame()}, SAP_COLUMNS)
+
+
+def test_the_schema_knows_the_methods_of_safety_stock() -> None:
+    assert set(METHODS) == set(SAFETY_STOCK_METHODS)
+
+
+def test_a_hundred_thousand_rows_are_checked_in_seconds() -> None:
+    count = 100_000
+    items = [f"item_{k}" for k in range(1_000)]
+    places = [f"place_{k}" for k in range(100)]
+    rows = pd.DataFrame(
+        {"item": np.repeat(items, 100), "location": np.tile(places, 1_000), "lead_time": 3, "holding_cost": 1.0}
+    )
+    forecasts = rows[["item", "location"]].assign(period="2024-01-01", quantity=np.arange(count))
+    tables = {
+        "items": pd.DataFrame({"item": items}),
+        "locations": pd.DataFrame({"location": places}),
+        "item_locations": rows,
+        "forecasts": forecasts,
+    }
+    started = time.process_time()
+    assert len(check_tables(tables)["item_locations"]) == count
+    assert time.process_time() - started < 10
+    bad = rows.assign(lead_time=np.where(np.arange(count) == count - 1, -1, 3))
+    with pytest.raises(ConfigError, match=r"item_locations:100001: lead_time: must be at least 0 \(got -1\)"):
+        check_tables(tables | {"item_locations": bad})
+
+
+def test_the_schema_in_the_documents_is_that_of_the_code() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "planning.md").read_text(encoding="utf-8")
+    for table in SCHEMA.values():
+        assert table.as_markdown() in page, table.as_markdown()
