@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from echelon.envs.demand import NegativeBinomial, Promotion
-from echelon.envs.errors import ConfigError
+from echelon.envs.errors import ConfigError, nearest
 from echelon.envs.network import Network
 from echelon.envs.problem import Problem
 
@@ -74,6 +75,9 @@ def consumer_goods(
     distributors: int = 1_200,
     own_capacity: float = 1.0,
     subcontracted_capacity: float = 0.5,
+    category: str | None = None,
+    single_source: bool = False,
+    calendar: bool = True,
     seed: int = 0,
     periods: int = 365,
     warm_up: int | None = None,
@@ -85,24 +89,37 @@ def consumer_goods(
     warehouse draws on its own factories first, at most `own_capacity` times its mean demand a day, and then on
     subcontractors, at most `subcontracted_capacity` times and at a premium: a base-stock rule gives them the overflow.
     A case short costs as much as keeps a distributor at the service target of its category (newsvendor ratio).
+
+    The company of one `category` is what is left of the same company without the `distributors` of the others, its
+    capacities and first stocks by what is left to sell. With `single_source`, every mother warehouse has its first
+    factory alone, without a largest order, so that the network is a tree. Without `calendar`, demand has no profile of
+    the week and no promotions. With all three of them and customers who wait, classical theory applies.
     """
     counts = {"factories": factories, "subcontractors": subcontractors, "mother_warehouses": mother_warehouses}
     least = {"mother_warehouses": 1, "warehouses": mother_warehouses, "distributors": warehouses}
     for name, count in (counts | {"warehouses": warehouses, "distributors": distributors}).items():
         if count < least.get(name, 1):
             raise ConfigError([f"{name} must be at least {least.get(name, 1)} (got {count})"])
+    known = [one.name for one in CATEGORIES]
+    if category is not None and category not in known:
+        raise ConfigError([f"category must be that of a distributor (got {category!r}){nearest(category, known)}"])
     rng = np.random.default_rng(seed)
-    outlets = _distributors(distributors, warehouses, mother_warehouses, rng)
-    means = [node["demand"].mean_demand for node in outlets]
-    flow = _added(means, warehouses)
+    outlets = _distributors(distributors, warehouses, mother_warehouses, rng, calendar=calendar)
+    kept = [category is None or f"_{category}_" in node["name"] for node in outlets]
+    flow = _added([node["demand"].mean_demand * sells for node, sells in zip(outlets, kept, strict=True)], warehouses)
+    if not flow.all():
+        without = f"{np.count_nonzero(flow == 0)} of {warehouses} warehouses without, of {distributors} distributors"
+        raise ConfigError([f"distributors must leave every warehouse one that trades {category} (got {without})"])
     flows = _added(flow.tolist(), mother_warehouses)
-    upper, supply = _sources(factories, subcontractors, flows, (own_capacity, subcontracted_capacity), rng)
+    upper, supply = _sources(
+        factories, subcontractors, flows, (own_capacity, subcontracted_capacity), rng, single_source
+    )
     middle, replenishment = _warehouses(flow, mother_warehouses, rng)
     network = Network.from_dict(
         {
             "name": "consumer_goods",
-            "nodes": [*upper, *middle, *outlets],
-            "links": [*supply, *replenishment, *_last_mile(outlets, middle, rng)],
+            "nodes": [*upper, *middle, *compress(outlets, kept)],
+            "links": [*supply, *replenishment, *compress(_last_mile(outlets, middle, rng), kept)],
             "units": "whole",
         }
     )
@@ -133,7 +150,7 @@ def _quotas(count: int) -> list[Category]:
     return [category for category, quota in zip(CATEGORIES, quotas.tolist(), strict=True) for _ in range(quota)]
 
 
-def _distributors(count: int, warehouses: int, mothers: int, rng: np.random.Generator) -> list[Data]:
+def _distributors(count: int, warehouses: int, mothers: int, rng: np.random.Generator, *, calendar: bool) -> list[Data]:
     """The distributors, without their names' order: category and size are dealt out at random."""
     dealt = rng.permutation(count)
     categories, sizes = _quotas(count), np.arange(count) % len(SIZES)
@@ -142,7 +159,7 @@ def _distributors(count: int, warehouses: int, mothers: int, rng: np.random.Gene
     for d in range(count):
         category, size, mother = categories[dealt[d]], int(sizes[dealt[d]]), d % warehouses % mothers
         key = (category.name, size, mother if category.promoted else 0)
-        law = laws.setdefault(key, _law(category, SIZES[size], mother))
+        law = laws.setdefault(key, _law(category, SIZES[size], mother, calendar=calendar))
         nodes.append(
             {
                 "name": f"distributor_{d + 1:04d}_{category.name}_{_region(mother)}",
@@ -156,15 +173,22 @@ def _distributors(count: int, warehouses: int, mothers: int, rng: np.random.Gene
     return nodes
 
 
-def _law(category: Category, size: float, mother: int) -> NegativeBinomial:
+def _law(category: Category, size: float, mother: int, *, calendar: bool) -> NegativeBinomial:
     mean = category.mean * size
-    promotions = (PROMOTION.model_copy(update={"start": 21 * (mother % len(REGIONS))}),) if category.promoted else ()
     sd = math.sqrt(mean + (category.variation * mean) ** 2)
+    if not calendar:
+        return NegativeBinomial(mean=mean, sd=sd)
+    promotions = (PROMOTION.model_copy(update={"start": 21 * (mother % len(REGIONS))}),) if category.promoted else ()
     return NegativeBinomial(mean=mean, sd=sd, seasonal=WEEK, promotions=promotions)
 
 
 def _sources(
-    factories: int, subcontractors: int, flows: Floats, capacities: tuple[float, float], rng: np.random.Generator
+    factories: int,
+    subcontractors: int,
+    flows: Floats,
+    capacities: tuple[float, float],
+    rng: np.random.Generator,
+    single: bool,
 ) -> tuple[list[Data], list[Data]]:
     """Factories, subcontractors and mother warehouses, with the links into them."""
     own = [f"factory_{k + 1}" for k in range(factories)]
@@ -180,13 +204,16 @@ def _sources(
     links += [
         {**link, "unit_cost": PREMIUM} for link in _alternatives(others, mothers, flows * capacities[1], overflow)
     ]
+    if single:
+        links = _first_sources(links, flows)
     most = dict.fromkeys((*own, *others), 0)
     for link in links:
-        most[link["source"]] += link["max_order"]
-    nodes = [{"name": name, "holding_cost": 0.4, "initial_on_hand": 2 * units} for name, units in most.items()]
+        most[link["source"]] += link["initial_in_transit" if single else "max_order"]
+    nodes = [{"name": name, "holding_cost": 0.4, "initial_on_hand": 2 * units} for name, units in most.items() if units]
     bought = [
         {"target": name, "lead_time": time, "initial_in_transit": most[name] if name in own else 0}
         for name, time in zip(most, rng.integers(2, 5, len(most)).tolist(), strict=True)
+        if most[name]
     ]
     return [*nodes, *mothers], [*bought, *links]
 
@@ -204,6 +231,16 @@ def _alternatives(sources: list[str], mothers: list[Data], capacity: Floats, day
             "max_order": math.ceil(capacity[m] / shared_by[m]),
         }
         for (k, m), time in zip(pairs, days, strict=False)
+    ]
+
+
+def _first_sources(links: list[Data], flows: Floats) -> list[Data]:
+    """The first link into every mother warehouse, in their order, with all of its flow and no largest order."""
+    first = {link["target"]: link for link in reversed(links)}
+    targets = dict.fromkeys(link["target"] for link in links)
+    return [
+        {key: first[target][key] for key in ("source", "target", "lead_time")} | {"initial_in_transit": math.ceil(flow)}
+        for target, flow in zip(targets, flows.tolist(), strict=True)
     ]
 
 

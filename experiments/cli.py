@@ -82,7 +82,9 @@ def baselines() -> None:
 
 @app.command()
 def run(
-    config: Annotated[Path, typer.Argument(help="A YAML file, or the name of a shipped config: quickstart.yaml")],
+    config: Annotated[
+        Path, typer.Argument(help="A YAML file, or the name of a shipped config: quickstart.yaml, consumer_goods.yaml")
+    ],
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; it must not exist. Default: runs/NAME-TIME")] = None,
 ) -> None:

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 from scipy import special
 
+from echelon.baselines import make_plan
 from echelon.envs.catalogue import make_problem
 from echelon.envs.consumer_goods import CATEGORIES, REGIONS, category_of
-from echelon.envs.errors import PolicyError
+from echelon.envs.errors import ConfigError, PolicyError
 from echelon.envs.levels import base_stock_levels
 from echelon.envs.network import Network
 from echelon.envs.policy import order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import sample
 from echelon.envs.simulate import Outcome, simulate
+from echelon.experiments.config import load_config
 
 Data = dict[str, Any]
 TIERS = {"factory": 7, "subcontractor": 12, "mother": 4, "warehouse": 35, "distributor": 1_200}
@@ -151,6 +153,79 @@ def test_a_base_stock_rule_serves_the_company_from_the_start() -> None:
     sold = outcome.per_period["sold"].mean(axis=0)
     flow = np.array([law.mean_demand for law in company().network.laws])
     assert sold.sum() == pytest.approx(flow.sum(), rel=0.1)
+
+
+def test_a_category_is_the_same_company_without_the_others() -> None:
+    small: Data = {"warehouses": 3, "mother_warehouses": 1, "distributors": 80}
+    whole = make_problem("echelon/ConsumerGoods-v0", **small).network
+    part = make_problem("echelon/ConsumerGoods-v0", category="personal_care", **small).network
+    assert [node for node in whole.nodes if "_personal_care_" in node.name] == list(part.outlets)
+    assert len(part.outlets) == 80 * 15 // 100
+    assert part.nodes[0] != whole.nodes[0]  # a factory has stock for what is left to sell
+
+    def last_mile(network: Network) -> list[Any]:
+        return [link for link in network.links if "_personal_care_" in link.target]
+
+    assert last_mile(part) == last_mile(whole)
+    flow = sum(law.mean_demand for law in part.laws)
+    own = [link.max_order for link in part.links if tier(link.source) == "factory"]
+    assert sum(most or 0 for most in own) == pytest.approx(flow, abs=len(own))
+
+
+def test_a_category_leaves_no_warehouse_without_distributors() -> None:
+    with pytest.raises(ConfigError) as error:
+        make_problem("echelon/ConsumerGoods-v0", category="personal_care", warehouses=8, distributors=8)
+    assert str(error.value) == (
+        "distributors must leave every warehouse one that trades personal_care "
+        "(got 7 of 8 warehouses without, of 8 distributors)"
+    )
+    with pytest.raises(ConfigError) as error:
+        make_problem("echelon/ConsumerGoods-v0", category="tobaco_high")
+    assert str(error.value) == (
+        "category must be that of a distributor (got 'tobaco_high'); did you mean 'tobacco_high'?"
+    )
+
+
+def test_with_single_sources_the_company_is_a_tree_without_limits() -> None:
+    network = make_problem("echelon/ConsumerGoods-v0", single_source=True, category="tobacco_low").network
+    whole = company().network
+    sources = Counter(link.target for link in network.links)
+    assert set(sources.values()) == {1}
+    assert sources.keys() == {node.name for node in network.nodes}
+    assert not any(link.max_order or link.unit_cost or link.component for link in network.links)
+    for region in REGIONS:
+        first, *_ = (link for link in whole.links if link.target == f"mother_warehouse_{region}")
+        (only,) = (link for link in network.links if link.target == f"mother_warehouse_{region}")
+        assert (only.source, only.lead_time) == (first.source, first.lead_time)
+
+
+def test_without_a_calendar_every_day_is_alike() -> None:
+    plain = make_problem("echelon/ConsumerGoods-v0", calendar=False).network
+    assert all(law.stationary for law in plain.laws)
+    for law, other in zip(plain.laws, company().network.laws, strict=True):
+        assert law == other.model_copy(update={"seasonal": (), "promotions": ()})
+
+
+@pytest.mark.parametrize(
+    "name", ["base_stock", "assp", "dynamic_stock", "drp", "ddmrp", "guaranteed_service", "multistage"]
+)
+def test_theory_and_practice_meet_on_one_category_without_calendar_and_choices_of_sources(name: str) -> None:
+    counts = {"distributors": 40, "warehouses": 2, "mother_warehouses": 1, "factories": 1, "subcontractors": 1}
+    plain: Data = {"category": "personal_care", "single_source": True, "calendar": False}
+    problem = make_problem("echelon/ConsumerGoods-v0", periods=120, **counts, **plain)
+    scenarios = sample(problem.network, periods=120, replications=50, seed=2)
+    options: Data = {"scenarios": scenarios[:20]} if name != "multistage" else {}
+    outcome = simulate(problem, make_plan(name, problem, **options).policy, scenarios)
+    assert outcome.fill_rate.mean() > 0.95
+
+
+def test_the_shipped_comparison_is_a_tree_of_seventeen_nodes_on_which_its_baselines_apply() -> None:
+    (section,) = load_config("consumer_goods.yaml").problems.values()
+    assert len(section.problem.network.nodes) == len(section.problem.network.links) == 17
+    baselines = {policy.baseline for policy in section.policies.values() if policy.baseline}
+    assert baselines == {"base_stock", "assp", "dynamic_stock", "guaranteed_service", "multistage"}
+    for name in baselines - {"base_stock"}:
+        assert make_plan(name, section.problem).parameters
 
 
 def levels(nodes: list[Data], links: list[Data], **options: Any) -> list[float]:
