@@ -133,7 +133,8 @@ def replay(log: pd.DataFrame) -> NDArray[np.float64]:
     """
     if "exposure_sd" in log:
         planned = np.where(log["exposure_sd"].notna(), log["safety_factor"] * log["exposure_sd"], log["planned_stock"])
-        stock = np.where(log["rule"] != "", log["safety_days"] * log["demand_mean"], planned)
+        clamped = log["rule"].notna() & (log["rule"] != "")  # a file has nothing where there is no rule
+        stock = np.where(clamped, log["safety_days"] * log["demand_mean"], planned)
     elif "daily_requirement" in log:
         stock = np.asarray(log["minimum_days"] * log["daily_requirement"])
     elif "base_stock" in log:

@@ -27,8 +27,9 @@ def network_of(tables: PlanningTables, *, item: str) -> Network:
 
     Demand is negative binomial: its mean by period is the latest forecast, and its spread is how realised demand
     missed the forecasts. A lead time is the planned one, in whole periods, and misses it as the item's
-    recorded deliveries did (`realised_lead_times`); none overtakes another. Initial stock and receipts are those
-    of the tables. Storage, priorities and external stock are not simulated. Raises `ConfigError`.
+    recorded deliveries did (`realised_lead_times`); none overtakes another. Initial stock is that of the tables, and
+    the receipts that are due within the lead time arrive evenly over it, in whole units. Storage, priorities and
+    external stock are not simulated. Raises `ConfigError`.
     """
     rows = _of_item(tables["item_locations"], item)
     if rows.empty:
@@ -37,7 +38,7 @@ def network_of(tables: PlanningTables, *, item: str) -> Network:
     lanes: dict[Any, dict[str, Any]] = lanes_of(tables, rows).set_index("location").to_dict("index")  # type: ignore[assignment]
     laws, late = _laws(tables, item), misses(tables, item)
     stock: dict[Any, float] = _of_item(tables["stock"], item).set_index("location")["on_hand"].to_dict()
-    due = _of_item(tables["receipts"], item).groupby("location")["quantity"].mean().to_dict()
+    due = _due(tables, item, rows)
     records: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
     nodes = [_node(row, laws.get(row["location"]), stock) for row in records]
     links = [_link(row, lanes.get(row["location"], {}), late, due.get(row["location"], 0.0)) for row in records]
@@ -152,6 +153,13 @@ def without_overtaking(realised: Mapping[int, float]) -> dict[int, float]:
     return {time: float(chance) for time, chance in zip(times, np.diff(drawn, prepend=0.0), strict=True) if chance > 0}
 
 
+def _due(tables: PlanningTables, item: str, rows: pd.DataFrame) -> dict[Any, float]:
+    """The units of all receipts of each location that are due within its lead time."""
+    receipts = _of_item(tables["receipts"], item).merge(rows[["location", "lead_time"]], on="location")
+    days = (receipts["period"] - forecast_start(tables)).dt.days
+    return receipts[days < np.ceil(receipts["lead_time"])].groupby("location")["quantity"].sum().to_dict()
+
+
 def _link(row: dict[str, Any], lane: dict[str, Any], late: Mapping[int, int], due: float) -> dict[str, Any]:
     realised = realised_lead_times(row["lead_time"], late)
     times = without_overtaking(realised)
@@ -169,8 +177,8 @@ def _link(row: dict[str, Any], lane: dict[str, Any], late: Mapping[int, int], du
         link["lot_size"] = row["lot_size"]
     if row["capacity"] > 0:
         link["max_order"] = float(math.floor(row["capacity"]))
-    if link["lead_time"] != 0:
-        link["initial_in_transit"] = float(round(due))
+    if min(times) > 0:
+        link["initial_in_transit"] = float(round(due / min(times)))
     return link
 
 

@@ -33,6 +33,8 @@ Floats = NDArray[np.float64]
 
 CLOSE = 1e-3
 """Share of the budget that may be left when the search for its price ends."""
+HIGHEST_PRICE = 1e12
+"""The shadow price up to which a budget is sought."""
 HALVINGS = 14
 """Halvings of the range of the price; whole levels may change nothing between two prices that are this close."""
 
@@ -71,10 +73,11 @@ def targets_within_budget(tree: DistributionTree, *, unit_value: Floats, budget:
     free = within(0.0)
     if free.value <= budget:
         return free
-    high = float((tree.holding_cost / values).max())
+    low, high = 0.0, float((tree.holding_cost / values).max())
     while (best := within(high)).value > budget:
         high *= 4
-    low = 0.0
+        if high > HIGHEST_PRICE:
+            raise MethodError(f"budget must be at least the value of the least stock that is possible, got {budget:g}")
     for _ in range(HALVINGS):
         if best.value >= (1 - CLOSE) * budget:
             break
@@ -119,6 +122,8 @@ def levels_within_storage(
     `space` is what a unit takes; one number for each item. Raises `MethodError`.
     """
     require_at_least_zero("capacity", capacity)
+    if not demand:
+        raise MethodError("demand must have at least one item, got none")
     for name, numbers in (("holding_cost", holding_cost), ("stockout_cost", stockout_cost), ("space", space)):
         if len(numbers) != len(demand):
             raise MethodError(f"{name} must be one number for each of {len(demand)} items, got {len(numbers)}")

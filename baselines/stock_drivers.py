@@ -29,6 +29,8 @@ from echelon.baselines.requirements import require_at_least_zero, require_choice
 from echelon.envs.errors import MethodError
 
 Kind = Literal["cycle_service", "fill_rate"]
+SMALL = 1e-9
+"""The lot, in standard deviations, below which rounding would drown what it adds."""
 FAR = 40.0
 """A safety factor at which nothing is short, or with the other sign all."""
 
@@ -83,7 +85,9 @@ def safety_stock_of(exposure: Exposure, *, service_level: float, kind: Kind = "c
 
 
 def _fill_rate_factor(fill_rate: float, lot: float) -> float:
-    """k for lots of so many standard deviations."""
+    """k for lots of so many standard deviations; in the limit of small lots the normal quantile."""
+    if lot < SMALL:
+        return float(ndtri(fill_rate))
 
     def late(k: float) -> float:
         return float(standard_normal_loss(k) - standard_normal_loss(k + lot)) - (1 - fill_rate) * lot

@@ -264,3 +264,13 @@ def test_targets_that_cannot_be_are_refused(rows: list[dict[str, object]], messa
     with pytest.raises(MethodError) as error:
         resolve_targets(rows, [WANTED])
     assert str(error.value).startswith(message)
+
+
+def test_a_lot_that_is_next_to_nothing_asks_for_the_normal_quantile() -> None:
+    small = safety_stock_of(Exposure(1e-16, 30.0, 5.0), service_level=0.95, kind="fill_rate")
+    assert small == pytest.approx(safety_stock_of(Exposure(1e-16, 30.0, 5.0), service_level=0.95))
+
+
+def test_a_budget_that_no_stock_meets_and_a_space_without_items_are_refused() -> None:
+    with pytest.raises(MethodError, match="demand must have at least one item, got none"):
+        levels_within_storage([], holding_cost=[], stockout_cost=[], space=[], capacity=1.0)
