@@ -1,7 +1,7 @@
 """Stock targets from a planner's tables, by any of the methods, and the policy that follows them.
 
 - `assp`: each location on its own, by its own safety stock method, service level and lead time, with safety stock
-  clamped to the band of its category (`safety_stock_table`); replanned every week with the forecasts ahead;
+  clamped to the band of its category (`safety_stock_table`); replanned every week, with the safety stock of each day;
 - `dynamic`: minimum and target stock as days of the average daily requirement, without any variance (`dynamic_stock`);
 - `multistage`: all locations of an item together, from the service of the customers alone (`stochastic_service`);
 - `gsm`: all locations of an item together, from guaranteed service times (`guaranteed_service`).
@@ -67,7 +67,7 @@ PLANNERS: Mapping[str, Callable[..., Planned]] = {
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What a method plans. Quantities are units; a series has a row for each period, the log one for each run."""
+    """What a method plans. Quantities are units; a series has a row for each period, the log one for each plan made."""
 
     method: str
     parameters: pd.DataFrame
@@ -78,7 +78,7 @@ class Targets:
     prebuild_stock, merchandising_stock, target_position, and reorder_position, at or below which an order is placed;
     empty in a period without orders."""
     log: pd.DataFrame
-    """A row an item-location and planning run: every figure that its safety stock follows from."""
+    """A row an item-location and planning run, by `assp` and day: every figure that its safety stock follows from."""
 
 
 def plan_tables(tables: PlanningTables, method: str, **options: Any) -> Targets:

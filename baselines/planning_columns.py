@@ -25,6 +25,10 @@ def checked_table(table: Table, data: pd.DataFrame | None, where: str) -> tuple[
     defects = [
         f"{where}: unknown column {name!r}{nearest(str(name), names)}" for name in data.columns if name not in names
     ]
+    defects += [f"{where}: there are two columns {name!r}" for name in data.columns[data.columns.duplicated()]]
+    data = data.loc[:, ~data.columns.duplicated()]
+    if table.required and data.empty:
+        defects.append(f"{where}: must have rows")
     required = [column.name for column in table.columns if column.required]
     defects += [f"{where}: the column {name!r} is required" for name in required if name not in data.columns]
     columns: dict[str, pd.Series] = {}
@@ -51,7 +55,9 @@ def _values(column: Column, given: pd.Series, where: str, present: bool) -> tupl
     if column.kind in ("number", "whole"):
         low = (values <= column.least) if column.open else (values < column.least)
         high = (values >= column.most) if column.open else (values > column.most)
-        must |= dict.fromkeys(given.index[low | high], f"must be {_range(column)}")
+        above, below = ("greater than", "less than") if column.open else ("at least", "at most")
+        must |= dict.fromkeys(given.index[low & ~wrong_kind], f"must be {above} {column.least:g}")
+        must |= dict.fromkeys(given.index[high & ~wrong_kind], f"must be {below} {column.most:g}")
     if column.choices:
         rule = f"must be one of {', '.join(column.choices)}"
         must |= dict.fromkeys(given.index[~empty & ~values.isin(column.choices)], rule)
@@ -71,6 +77,8 @@ _KIND = {
     "flag": "true or false",
     "date": "a date such as 2024-01-31",
 }
+_DATE = r"(?:19|20|21)\d\d-\d\d-\d\d"
+"""Whole days of 1900 to 2199: a year, a month or a time of day is another period, and a zone another day."""
 
 
 def _parsed(column: Column, given: pd.Series) -> tuple[pd.Series, pd.Series]:
@@ -84,7 +92,7 @@ def _parsed(column: Column, given: pd.Series) -> tuple[pd.Series, pd.Series]:
         wrong = ~np.isfinite(cells) | ((column.kind == "whole") & (cells != np.floor(cells)))
         return numbers, pd.Series(wrong, index=given.index)
     if column.kind == "date":
-        dates = pd.to_datetime(given, errors="coerce", format="ISO8601")
+        dates = _dates(given)
         return dates, dates.isna()
     text = given.astype(str).str.strip().where(given.notna())
     if column.kind == "flag":
@@ -93,18 +101,20 @@ def _parsed(column: Column, given: pd.Series) -> tuple[pd.Series, pd.Series]:
     return text, text.isna()
 
 
+def _dates(given: pd.Series) -> pd.Series:
+    """Days; NaT for what is no day."""
+    import pandas as pd
+
+    text = given.map(lambda cell: cell if isinstance(cell, str) else str(cell).removesuffix(" 00:00:00")).astype(str)
+    text = text.str.strip()
+    return pd.to_datetime(text.where(text.str.fullmatch(_DATE)), errors="coerce", format="%Y-%m-%d")
+
+
 def _dtype(column: Column) -> Any:
     """Numbers that may stay empty are floats, also whole ones."""
     filled = column.required or column.default is not None
     kinds = {"text": "object", "number": "float64", "flag": "bool", "date": "datetime64[ns]"}
     return kinds.get(column.kind) or ("int64" if filled else "float64")
-
-
-def _range(column: Column) -> str:
-    low, high = ("greater than", "less than") if column.open else ("at least", "at most")
-    parts = [f"{low} {column.least:g}"] if column.least > -float("inf") else []
-    parts += [f"{high} {column.most:g}"] if column.most < float("inf") else []
-    return " and ".join(parts)
 
 
 def _shown(value: object) -> str:

@@ -2,8 +2,8 @@
 
 Demand is forecast where there are customers. A location asks its supplier today for what is needed when the order
 arrives, so that requirements pass up the lanes earlier by the time that an order must cover, and add up. The errors
-of the customers' forecasts are taken to be independent: their variances add up likewise. What the tables state
-wins over what their history tells, and every figure says where it is from.
+of the customers' forecasts, of the latest one of each period, are taken to be independent: their variances add up
+likewise. What the tables state wins over what their history tells, and every figure says where it is from.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from echelon.baselines.lead_time_errors import lead_time_errors
 from echelon.baselines.planning_network import forecast_start, lanes_of, suppliers
 from echelon.baselines.planning_tables import PlanningTables
 from echelon.baselines.safety_stock_errors import ERROR_KINDS
-from echelon.baselines.service_targets import resolve_targets
+from echelon.baselines.service_targets import FIELDS, resolve_targets
 from echelon.envs.network import OUTSIDE
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ WEEK = 7
 LEAST_DELIVERIES = 20
 """Recorded deliveries from which on an item-location, or else its lane or its source, speaks for itself: of fewer, the
 mean is off by more than a fifth of the deviation, which costs more service than borrowing from others does."""
+GENERAL, NO_TARGET = "global", 0.5
+"""The source of a target that names nothing, and the level of the one that stands for none: it is never read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +130,7 @@ def planning_inputs(tables: PlanningTables, *, estimator: Estimator = "rmse") ->
     supplier, start = suppliers(tables), forecast_start(tables)
     own = _forecasts(tables, rows, start)
     known = demand_intelligence(
-        tables["forecasts"],
+        tables["forecasts"].sort_values("lag").drop_duplicates(["item", "location", "period"]),
         tables["demand"],
         items=tables["items"][["item", "category"]],
         estimator=estimator,
@@ -152,7 +154,8 @@ def planning_inputs(tables: PlanningTables, *, estimator: Estimator = "rmse") ->
 def _promises(tables: PlanningTables, rows: pd.DataFrame, served: NDArray[np.bool_]) -> tuple[Floats, Names, Names]:
     """[n] service level and kind, and where they are from: service_targets where there are customers (`served`).
 
-    The level of an item-location is a target for that item at that location, unless the table has one itself.
+    The level of an item-location is a target for that item at that location, unless the table has one itself. Where
+    none fits the level stays empty: not every method reads it.
     """
     level, kind = np.array(rows["service_level"], dtype=np.float64), np.array(rows["service_kind"], dtype=object)
     source = np.where(np.isnan(level), "", "item_locations").astype(object)
@@ -162,6 +165,9 @@ def _promises(tables: PlanningTables, rows: pd.DataFrame, served: NDArray[np.boo
     named = {(row["item"], row["location"]) for row in targets if not row["customer"] + row["customer_class"]}
     customer = tables["locations"].set_index("location")["customer"].to_dict()
     group = tables["items"].set_index("item")["customer_class"].to_dict()
+    general = any(not any(row[name] for name in FIELDS) for row in targets)
+    if not general:
+        targets.append({"service_level": NO_TARGET})
     at = np.flatnonzero(served)
     wanted: list[dict[str, Any]] = rows.iloc[at].to_dict("records")  # type: ignore[assignment]
     for row in wanted:
@@ -169,7 +175,8 @@ def _promises(tables: PlanningTables, rows: pd.DataFrame, served: NDArray[np.boo
         if not np.isnan(row["service_level"]) and (row["item"], row["location"]) not in named:
             targets.append({key: row[key] for key in ("item", "location", "service_level", "service_kind")})
     for j, found in zip(at.tolist(), resolve_targets(targets, wanted), strict=True):
-        level[j], kind[j], source[j] = found.service_level, found.service_kind, found.source
+        if general or found.source != GENERAL:
+            level[j], kind[j], source[j] = found.service_level, found.service_kind, found.source
     return level, kind, source
 
 

@@ -101,9 +101,11 @@ def inputs_given(tables: PlanningTables, targets: Targets) -> pd.DataFrame:
     rows = tables["item_locations"]
     index = pd.MultiIndex.from_frame(rows[KEY])
     forecast, history = (_count(tables[name], index) for name in ("forecasts", "demand"))
-    demand = targets.parameters.set_index(KEY)["demand_mean"].reindex(index).fillna(0.0).to_numpy()
+    known = targets.parameters.set_index(KEY).reindex(index)
+    demand = known["demand_mean"].fillna(0.0).to_numpy()
     counts = {
-        "service level": rows["service_level"].notna().to_numpy() | ~rows["method"].isin(EXTENDED).to_numpy(),
+        # a promise to customers counts as well
+        "service level": known["service_level"].notna().to_numpy() | ~rows["method"].isin(EXTENDED).to_numpy(),
         "forecast of its own or from below": demand > 0,
         "realised demand": (history > 0) | (forecast == 0),
     }

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from echelon.baselines.dynamic_stock import Coverage, CoverageProfile, coverage_levels
 from echelon.baselines.planning_inputs import WEEK, PlanningInputs
 from echelon.baselines.planning_tables import PlanningTables
-from echelon.baselines.safety_stock import assp
+from echelon.baselines.safety_stock import EXTENDED, assp
+from echelon.envs.errors import MethodError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ class Planned:
     cover: Floats
     """[n] periods that an order must cover, from its own on to the last one before the next order can arrive."""
     log: pd.DataFrame
-    """item, location, period, safety_stock and all that this follows from, for each planning run."""
+    """item, location, period, safety_stock and all that this follows from, whenever it is planned."""
     extra: Mapping[str, ArrayLike] = field(default_factory=dict)
     """[n] columns for the parameters."""
     lot: Floats | float = 0.0
@@ -48,15 +49,18 @@ class Planned:
 
 
 def plan_assp(
-    _tables: PlanningTables,
+    tables: PlanningTables,
     inputs: PlanningInputs,
     *,
     bands: Mapping[str, Band] | None = None,
     rules: SafetyStockRules | None = None,
     demand: str = "normal",
 ) -> Planned:
-    """Each location on its own, replanned every week for the forecasts of the periods that its stock must last.
+    """Each location on its own: the safety stock of a period follows the periods that its order must last for.
 
+    They are taken as forecast by the planning run of the week. The log has a row for each period, as mean and variance
+    depend on the weekday on which an order is placed. A promise to customers decides between AS and BS, or AT and BT,
+    by its kind; elsewhere the method stands. `target_days` are rounded to whole periods, at least 1.
     `bands` are those of the consumer-goods case unless given; an empty mapping clamps nothing. `demand` is the law of
     the demand that stock must last for: "normal", "gamma" or "negative_binomial"; `rules` have a formula of their own.
     AS and BS order a lot at a reorder point, or the demand of the target days, all others order every target days.
@@ -68,31 +72,50 @@ def plan_assp(
     def formula(method: str, fields: Mapping[str, Any]) -> Floats:
         return assp(method, **fields, demand=demand)
 
-    rows = inputs.rows
-    cycle = np.maximum(rows["target_days"].to_numpy(dtype=np.float64), 1.0)
+    rows = by_promise(tables, inputs.rows)
+    cycle = np.maximum(np.rint(rows["target_days"].to_numpy(dtype=np.float64)), 1.0)
     by_point = rows["method"].isin(["AS", "BS"]).to_numpy()
     cover = inputs.lead_time + np.where(by_point, 1.0, cycle)
     mean, variance = (
         inputs.window(inputs.passed_up(own, cover), cover) / cover[:, None] for own in (inputs.own, inputs.own_variance)
     )
-    runs = inputs.runs
-    table = rows.loc[np.repeat(rows.index, len(runs))].reset_index(drop=True)
-    table["target_days"] = np.repeat(cycle, len(runs))
-    table["demand_mean"], table["demand_sd"] = mean[:, runs].ravel(), np.sqrt(variance[:, runs]).ravel()
+    # the deviations of the inputs are resolved: stated errors would win over what is pooled from the customers below
+    resolved = rows.drop(columns=["demand_error", "lead_time_error"])
+    table = resolved.loc[np.repeat(rows.index, inputs.periods)].reset_index(drop=True)
+    table["target_days"] = np.repeat(cycle, inputs.periods)
+    table["demand_mean"], table["demand_sd"] = mean.ravel(), np.sqrt(variance).ravel()
     plan = plan_safety_stock(table, rules=rules or SafetyStockRules(formula), bands=TABLE_1 if bands is None else bands)
-    weekly = plan.safety_stock.to_numpy(dtype=np.float64).reshape(len(rows), len(runs))
-    clamped = (plan.log["rule"].to_numpy() != "").reshape(weekly.shape).mean(axis=1)
-    needed = until_next_run(mean[:, runs], inputs) * cycle[:, None]
-    lot = np.where(rows["lot_size"] > 0, rows["lot_size"], needed.T).T
+    safety = plan.safety_stock.to_numpy(dtype=np.float64).reshape(mean.shape)
+    clamped = (plan.log["rule"].to_numpy() != "").reshape(mean.shape).mean(axis=1)
+    lot = np.where(rows["lot_size"] > 0, rows["lot_size"], (mean * cycle[:, None]).T).T
     log = plan.log.assign(demand_mean=table["demand_mean"]).rename(columns={"method": "stock_method"})
     return Planned(
-        until_next_run(weekly, inputs),
+        safety,
         cover,
-        side_by_side(log_rows(inputs, {}), log),
-        {"clamp_rate": clamped},
+        side_by_side(log_rows(inputs, {}, runs=np.arange(inputs.periods)), log),
+        {"clamp_rate": clamped, "method": rows["method"], "service_kind": rows["service_kind"]},
         lot=np.where(by_point, lot.T, 0.0).T,
-        review=np.where(by_point, 1, np.rint(cycle)).astype(np.int64),
+        review=np.where(by_point, 1, cycle).astype(np.int64),
     )
+
+
+def by_promise(tables: PlanningTables, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with method and service_kind of one kind: that of a promise in `service_targets`, or the method's."""
+    targets = tables["service_targets"]
+    plain = targets[(targets["customer"] == "") & (targets["customer_class"] == "")]
+    named = set(zip(plain["item"], plain["location"], strict=True))
+    stated = tables["item_locations"]["service_level"].notna().tolist()
+    found = rows[["item", "location", "method", "service_kind", "service_source"]]
+    methods, kinds = [], []
+    for own, (item, location, method, kind, source) in zip(stated, found.itertuples(index=False), strict=True):
+        # a level that item_locations states takes part as a target of this item at this location
+        itself = own and source == f"location={location}, item={item}" and (item, location) not in named
+        extended = method in EXTENDED
+        if extended and source not in ("", "item_locations") and not itself:
+            method = ("A" if kind == "alpha" else "B") + method[1]
+        methods.append(method)
+        kinds.append(("alpha" if method[0] == "A" else "beta") if extended else kind)
+    return rows.assign(method=methods, service_kind=kinds)
 
 
 def plan_dynamic(
@@ -108,6 +131,7 @@ def plan_dynamic(
     Below the minimum, once the forecast until an order can arrive is taken off, the target is ordered. No service level
     and no variance enter.
     """
+    weeks = whole_weeks("weeks", weeks)
     cover = inputs.lead_time + 1.0
     horizon = np.full(len(cover), float(weeks * WEEK))
     daily = inputs.window(inputs.passed_up(inputs.own, cover), horizon)[:, inputs.runs] / horizon[:, None]
@@ -123,6 +147,13 @@ def plan_dynamic(
     )
     low, high = (until_next_run(level, inputs) for level in (levels.minimum, levels.target))
     return Planned(low, cover, log, lot=high - low, strict=True)
+
+
+def whole_weeks(key: str, value: float) -> int:
+    """The number of weeks. Raises `MethodError` unless it is whole and at least 1."""
+    if not value >= 1 or value % 1 != 0:
+        raise MethodError(f"{key} must be a whole number of at least 1, got {value:g}")
+    return int(value)
 
 
 def until_next_run(weekly: Floats, inputs: PlanningInputs) -> Floats:

@@ -157,7 +157,10 @@ def _due(tables: PlanningTables, item: str, rows: pd.DataFrame) -> dict[Any, flo
     """The units of all receipts of each location that are due within its lead time."""
     receipts = _of_item(tables["receipts"], item).merge(rows[["location", "lead_time"]], on="location")
     days = (receipts["period"] - forecast_start(tables)).dt.days
-    return receipts[days < np.ceil(receipts["lead_time"])].groupby("location")["quantity"].sum().to_dict()
+    soon: dict[Any, float] = (
+        receipts[days < np.ceil(receipts["lead_time"])].groupby("location")["quantity"].sum().to_dict()
+    )
+    return soon
 
 
 def _link(row: dict[str, Any], lane: dict[str, Any], late: Mapping[int, int], due: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from echelon.baselines.planning_network import suppliers
-from echelon.baselines.planning_service import KEY, exposure_of, planned_service, unit_values
+from echelon.baselines.planning_service import KEY, customer_demand, exposure_of, planned_service, unit_values
 from echelon.baselines.planning_tables import PlanningTables
 from echelon.baselines.requirements import require_at_least_zero
 from echelon.envs.errors import MethodError
@@ -129,7 +129,7 @@ def classify_stock(tables: PlanningTables, targets: Targets, rules: StockClasses
 
     - `none`: there is nothing;
     - `obsolete`: no demand in the last `recent` periods of the history, its own or below, and none forecast;
-    - `non-moving`: no demand in the last `recent` periods, although some is forecast;
+    - `non-moving`: no demand in the last `recent` periods, although some is forecast, and history goes that far back;
     - `excess`: more than the target position of the first period and `early_days` of mean demand together;
     - `early buy`: more than the target position, but it is used up in `early_days`;
     - `healthy`: the rest.
@@ -146,7 +146,7 @@ def classify_stock(tables: PlanningTables, targets: Targets, rules: StockClasses
     on_hand = tables["stock"].set_index(KEY)["on_hand"].reindex(index).fillna(0.0).to_numpy(dtype=np.float64)
     due = _due(tables, rows, start).reindex(index).fillna(0.0).to_numpy(dtype=np.float64)
     demand = rows["demand_mean"].to_numpy(dtype=np.float64)
-    still, held = _idle(tables, start) > rules.recent, on_hand + due
+    still, held = _idle(tables, rows, rules.recent) > rules.recent, on_hand + due
     over = np.maximum(held - position, 0.0)
     cases = {
         "none": held == 0,
@@ -169,14 +169,23 @@ def _due(tables: PlanningTables, rows: pd.DataFrame, start: pd.Timestamp) -> pd.
     return due.groupby(KEY)["quantity"].sum()
 
 
-def _idle(tables: PlanningTables, start: pd.Timestamp) -> Floats:
-    """[n] periods since the last demand of each row or of one that it supplies; infinite where there was none."""
+def _idle(tables: PlanningTables, rows: pd.DataFrame, recent: int) -> Floats:
+    """[n] periods of history since the last demand of each row or of one it supplies; infinite where none is known.
+
+    0 where customers' demand is forecast and their history has fewer than `recent` periods: it may have moved.
+    """
     import pandas as pd
 
-    sold = tables["demand"][tables["demand"]["quantity"] > 0]
+    history = tables["demand"]
     index = pd.MultiIndex.from_frame(tables["item_locations"][KEY])
-    last = (start - sold.groupby(KEY)["period"].max()).dt.days
-    idle = np.array(last.reindex(index).astype(np.float64).fillna(np.inf))
+    last = history[history["quantity"] > 0].groupby(KEY)["period"].max()
+    final = history["period"].max()
+    ago, age = (
+        (final - day.reindex(index)).dt.days.to_numpy(dtype=np.float64) + 1
+        for day in (last, history.groupby(KEY)["period"].min())
+    )
+    unknown = ~(age >= recent) & ~(ago <= recent) & (customer_demand(tables, rows) > 0)
+    idle = np.where(unknown, 0.0, np.nan_to_num(ago, nan=np.inf))
     supplier = suppliers(tables)
     above = supplier.copy()
     own = idle.copy()

@@ -1,7 +1,7 @@
 """The tables of a planner: which there are, which columns they have, and what each must hold.
 
-Quantities are units of the item, money is per unit of it, and times are periods (days, unless the
-planner chooses others). `docs/planning.md` shows this schema, `planning_tables` reads and checks tables.
+Quantities are units of the item, money is per unit of it, and times are periods, which are days.
+`docs/planning.md` shows this schema, `planning_tables` reads and checks tables.
 """
 
 from __future__ import annotations
@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["text", "number", "whole", "flag", "date"]
+
+MOST = 1e12
+"""Units or money: the squares of larger figures, summed, would not be exact to a unit."""
+MOST_DAYS = 3_660
+"""Days of any time, and from the first to the last period of a table: ten years, so that a typo is no horizon."""
 
 METHODS = ("AS", "AT", "BS", "BT", "SB", "SZ", "SM", "MB", "MZ", "MM")
 """Safety stock methods: see `safety_stock`."""
@@ -41,9 +46,8 @@ class Column:
         words = [", ".join(f"`{choice}`" for choice in self.choices) or _WORDS[self.kind]]
         if self.open or self.least > 0:
             least, most = (f"{edge:g}" for edge in (self.least, self.most))
-            low, high = ("above", "below") if self.open else ("at least", "at most")
-            words += [f"{low} {least}"] if self.least > -math.inf else []
-            words += [f"{high} {most}"] if self.most < math.inf else []
+            words += [f"{'above' if self.open else 'at least'} {least}"]
+            words += [f"below {most}"] if self.open and self.most < math.inf else []
         if self.required:
             words.append("required")
         elif self.default not in (None, ""):
@@ -86,11 +90,15 @@ def _location(name: str = "location", meaning: str = "where it is stocked") -> C
 
 
 def _quantity(name: str, meaning: str, *, required: bool = False, default: float | None = None) -> Column:
-    return Column(name, "number", meaning, required=required, least=0.0, default=default)
+    return Column(name, "number", meaning, required=required, least=0.0, most=MOST, default=default)
+
+
+def _days(name: str, meaning: str, *, required: bool = False, default: float | None = None) -> Column:
+    return Column(name, "number", meaning, required=required, least=0.0, most=MOST_DAYS, default=default)
 
 
 def _period() -> Column:
-    return Column("period", "date", "first day of the period", required=True)
+    return Column("period", "date", "the day", required=True)
 
 
 ITEMS = Table(
@@ -101,7 +109,7 @@ ITEMS = Table(
         Column("item", "text", "the product", required=True),
         Column("category", "text", "what its safety stock band and defaults go by", default=""),
         _quantity("unit_value", "money that a unit is worth", default=1.0),
-        Column("priority", "whole", "rank within the range, lower is served first", least=0, default=0),
+        Column("priority", "whole", "rank within the range, lower is served first", least=0, most=MOST, default=0),
         Column("customer_class", "text", "who buys it, for service targets", default=""),
     ),
     required=True,
@@ -125,10 +133,10 @@ LANES = Table(
     (
         _location("source", "where the shipment starts"),
         _location("location", "where it arrives"),
-        Column("item", "text", "the product; empty for all", default=""),
+        Column("item", "text", "the product; empty for all that the location stocks", default=""),
         Column("transport", "text", "means of transport", default=""),
-        _quantity("duration", "lead time of the lane, periods", required=True),
-        _quantity("duration_sd", "standard deviation of it, periods", default=0.0),
+        _days("duration", "lead time of the lane, periods", required=True),
+        _days("duration_sd", "standard deviation of it, periods", default=0.0),
         _quantity("unit_cost", "money per unit shipped", default=0.0),
         _quantity("fixed_cost", "money per shipment", default=0.0),
     ),
@@ -143,8 +151,8 @@ ITEM_LOCATIONS = Table(
         Column("method", "text", "safety stock method", choices=METHODS, default="BT"),
         Column("service_level", "number", "target", least=0.0, most=1.0, open=True),
         Column("service_kind", "text", "of the target", choices=("alpha", "beta"), default="beta"),
-        Column("target_days", "number", "target days' supply: the reorder cycle, periods", least=0.0, default=1.0),
-        _quantity("lead_time", "replenishment lead time, periods; empty: the duration of the lane"),
+        _days("target_days", "target days' supply: the reorder cycle, periods", default=1.0),
+        _days("lead_time", "replenishment lead time, periods; empty: the duration of the lane"),
         _quantity("lead_time_error", "mean deviation of it, as a share of it; empty: from history, else of the lane"),
         _quantity("demand_error", "mean deviation of demand, as a share of the forecast; 0 or empty: from history"),
         _quantity("lot_size", "units per order; 0: any number", default=0.0),
@@ -157,15 +165,21 @@ ITEM_LOCATIONS = Table(
             choices=("backorder", "lost_sales"),
             default="backorder",
         ),
-        _quantity("capacity", "most units that can be ordered in a period; what needs more is built before"),
+        Column(
+            "capacity",
+            "number",
+            "most units that can be ordered in a period; what needs more is built before",
+            least=1.0,
+            most=MOST,
+        ),
         _quantity("display_stock", "least units that are on display", default=0.0),
         _quantity("storage", "most units that fit"),
-        Column("shelf_life", "whole", "periods that a unit keeps", least=1),
-        Column("priority", "whole", "lower is served first", least=0, default=0),
+        Column("shelf_life", "whole", "periods that a unit keeps", least=1, most=MOST_DAYS),
+        Column("priority", "whole", "lower is served first", least=0, most=MOST, default=0),
         Column("category", "text", "in place of the item's", default=""),
         Column("external", "flag", "whether the safety stock is set elsewhere and must not be planned", default=False),
         _quantity("safety_stock", "units, for SB and MB, and what external rows keep"),
-        _quantity("safety_days", "periods of supply, for SZ and MZ"),
+        _days("safety_days", "periods of supply, for SZ and MZ"),
     ),
     required=True,
 )
@@ -177,7 +191,7 @@ FORECASTS = Table(
         _item(),
         _location(),
         _period(),
-        Column("lag", "whole", "periods before that it was made", least=0, default=0),
+        Column("lag", "whole", "periods before that it was made", least=0, most=MOST_DAYS, default=0),
         _quantity("quantity", "units", required=True),
     ),
     required=True,
@@ -197,8 +211,8 @@ LEAD_TIMES = Table(
         _location(),
         Column("source", "text", "who supplied", default=""),
         Column("ordered", "date", "day of the order", required=True),
-        _quantity("planned", "periods", required=True),
-        _quantity("actual", "periods; empty where it was not recorded"),
+        _days("planned", "periods", required=True),
+        _days("actual", "periods; empty where it was not recorded"),
     ),
 )
 STOCK = Table(

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service
 from echelon.baselines.planning_inputs import WEEK, PlanningInputs, depths
-from echelon.baselines.planning_methods import Planned, log_rows
+from echelon.baselines.planning_methods import Planned, log_rows, whole_weeks
 from echelon.baselines.planning_tables import PlanningTables
+from echelon.baselines.requirements import require_at_least_zero
 from echelon.baselines.stage_demand import demand_bounds, demand_means, safety_factors
 from echelon.baselines.stage_network import StageNetwork
 from echelon.baselines.stochastic_service import DistributionTree, multistage_targets
@@ -40,6 +41,7 @@ def plan_multistage(
     Service levels of locations without customers are not read: `internal_service` is what comes out. A run in which the
     mean demand of no location has changed by more than the share `change` keeps the safety stocks of the last one.
     """
+    require_at_least_zero("change", change)
     runs = _Runs.of(inputs, every_weeks)
     shape = (len(inputs.rows), len(runs.starts))
     needed = runs.mean.T * (inputs.lead_time + 1.0)[:, None] + runs.received.T * inputs.lead_time[:, None]
@@ -136,9 +138,7 @@ class _Runs:
 
     @classmethod
     def of(cls, inputs: PlanningInputs, every_weeks: int) -> _Runs:
-        if every_weeks < 1:
-            raise MethodError(f"every_weeks must be at least 1, got {every_weeks}")
-        starts = np.arange(0, inputs.periods, every_weeks * WEEK)
+        starts = np.arange(0, inputs.periods, whole_weeks("every_weeks", every_weeks) * WEEK)
         ends = np.append(starts[1:], inputs.periods)
         own, variance, total = ([] for _ in range(3))
         none = np.ones(len(inputs.rows))

@@ -464,7 +464,7 @@ tea,Shop,2024-01-02,8.0,24.0,3.0,0.0,8.0,0.0,0.0,40.0,40.0
     assert Path("plan/series.csv").read_text(encoding="utf-8") == series
     with Path("plan/log.csv").open(encoding="utf-8", newline="") as stream:
         rows = [(row["location"], row["planned_stock"], row["status"]) for row in csv.DictReader(stream)]
-    assert rows == [("Depot", "16.0", "planned"), ("Shop", "24.0", "planned")]
+    assert rows == [("Depot", "16.0", "planned")] * 2 + [("Shop", "24.0", "planned")] * 2
     files = ["parameters.csv", "series.csv", "log.csv", "alerts.csv", "report.html"]
     assert ended.out.splitlines()[-1] == f"plan: {', '.join(files)}"
     assert sorted(file.name for file in Path("plan").iterdir()) == sorted(files)

@@ -385,7 +385,14 @@ def test_what_cannot_be_planned_is_refused_by_name() -> None:
     for method, options, message in (
         ("asap", {}, "method must be one of assp, dynamic, multistage, gsm, got 'asap'; did you mean 'assp'?"),
         ("assp", {"band": {}}, "assp has no option 'band'; it has bands, rules, demand; did you mean 'bands'?"),
-        ("gsm", {"every_weeks": 0}, "every_weeks must be at least 1, got 0"),
+        ("gsm", {"every_weeks": 0}, "every_weeks must be a whole number of at least 1, got 0"),
+        ("multistage", {"every_weeks": 1.5}, "every_weeks must be a whole number of at least 1, got 1.5"),
+        ("multistage", {"change": -1}, "change must be a finite number of at least 0, got -1"),
+        ("multistage", {"change": np.nan}, "change must be a finite number of at least 0, got nan"),
+        ("dynamic", {"weeks": -1}, "weeks must be a whole number of at least 1, got -1"),
+        ("dynamic", {"weeks": 0}, "weeks must be a whole number of at least 1, got 0"),
+        ("dynamic", {"weeks": 1.5}, "weeks must be a whole number of at least 1, got 1.5"),
+        ("dynamic", {"weeks": np.inf}, "weeks must be a whole number of at least 1, got inf"),
         ("gsm", {"service_level": 0.5}, "gsm needs a service_level above 0.5 and below 1 at locations with customers, "
             "got 0.5 for tea at A"),
     ):  # fmt: skip
@@ -459,3 +466,86 @@ def test_assp_holds_what_it_plans_and_serves_as_promised_where_supply_is_sure() 
     stock = outcome.per_period["on_hand"][:, 0] - outcome.per_period["backorders"][:, 0]
     assert stock.mean() == pytest.approx(matrix(targets, "safety_stock").iloc[28:].mean().item() + 0.5, abs=1.0)
     assert outcome.fill_rate.mean() == pytest.approx(0.95, abs=0.005)
+
+
+def shop(first: pd.Timestamp, **row: Any) -> PlanningTables:
+    """A shop with much of its demand on weekends, from any first day."""
+    days = pd.date_range(first, periods=140)
+    known = {"service_level": 0.95, "lead_time": 1, "holding_cost": 1.0, "demand_error": 0.4, **row}
+    quantity = np.where(days.day_of_week < 5, 40.0, 250.0)
+    return check_tables(
+        {
+            "items": pd.DataFrame({"item": ["tea"]}),
+            "locations": pd.DataFrame({"location": ["Shop"]}),
+            "item_locations": pd.DataFrame([{"item": "tea", "location": "Shop", **known}]),
+            "forecasts": pd.DataFrame({"item": "tea", "location": "Shop", "period": days, "quantity": quantity}),
+        }
+    )
+
+
+def test_the_weekday_on_which_a_plan_begins_changes_no_safety_stock() -> None:
+    by_weekday = []
+    for k in range(7):
+        targets = plan_tables(shop(FIRST + pd.Timedelta(days=k)), "assp", bands={})
+        # 20 weeks by weekday, Monday first
+        safety = np.roll(matrix(targets, "safety_stock")["Shop"].to_numpy(), k).reshape(20, 7)
+        assert_allclose(safety, np.tile(safety[0], (20, 1)))
+        by_weekday.append(safety[0])
+        assert_array_equal(replay(targets.log.drop(columns="safety_stock")), targets.log["safety_stock"])
+    assert_allclose(by_weekday, np.tile(by_weekday[0], (7, 1)))
+    # an order of Saturday must last for Saturday and Sunday
+    spread = np.sqrt(np.pi / 2) * 0.4 * 250
+    weekend = assp("BT", demand_mean=250, demand_sd=spread, lead_time=1, review_period=1, service_level=0.95)
+    assert by_weekday[0][5] == pytest.approx(weekend)
+
+
+@pytest.mark.parametrize("begin", [0, 5])
+def test_a_shop_serves_its_weekends_as_promised_whenever_the_plan_begins(begin: int) -> None:
+    tables = shop(FIRST + pd.Timedelta(days=begin))
+    problem = problem_of(tables, item="tea", periods=140, warm_up=14)
+    scenarios = sample(problem.network, periods=140, replications=400, seed=0)
+    targets = plan_tables(tables, "assp", bands={})
+    mean = matrix(targets, "mean_demand")["Shop"].to_numpy()
+    # errors in proportion to the forecast, in whole units of at least 0
+    noise = np.random.default_rng(0).normal(size=scenarios.demand.shape)
+    demand = np.rint(np.maximum(mean[None, :, None] * (1 + np.sqrt(np.pi / 2) * 0.4 * noise), 0.0))
+    policy = policy_of(targets, problem.network, item="tea")
+    outcome = simulate(problem, policy, replace(scenarios, demand=demand))
+    # a little more: what is left of the weekend's stock serves the days after it
+    assert outcome.fill_rate.mean() == pytest.approx(0.965, abs=0.005)
+
+
+def test_part_of_a_target_day_is_rounded_before_anything_follows_from_it() -> None:
+    for days, whole in ((2.4, 2), (2.6, 3), (0.3, 1)):
+        part, full = (plan_tables(shop(FIRST, target_days=of), "assp", bands={}) for of in (days, float(whole)))
+        pd.testing.assert_frame_equal(part.series, full.series)
+        assert part.parameters["cover"].tolist() == [1.0 + whole]
+        assert set(part.log["review_period"]) == {whole}
+        asked = matrix(part, "reorder_position")["Shop"].notna().to_numpy()
+        assert np.flatnonzero(asked).tolist() == list(range(0, 140, whole))
+
+
+def test_a_supplier_is_planned_for_the_errors_of_its_customers() -> None:
+    stated = plan_tables(chain(rows={"Depot": {"demand_error": 0.9, "lead_time_error": 0.5}}), "assp", bands={})
+    depot = stated.log[stated.log["location"] == "Depot"]
+    assert_allclose(depot["demand_sd"], np.sqrt(np.pi / 2) * 0.3 * np.hypot(10, 20))
+    assert_allclose(depot["lead_time_sd"], np.sqrt(np.pi / 2) * 0.5 * 2)
+
+
+def test_the_kind_of_a_promise_decides_between_alpha_and_beta() -> None:
+    places = pd.DataFrame({"location": ["Factory", "Depot", "A", "B"], "customer": ["", "", "Smith", ""]})
+    promises = pd.DataFrame({"customer": ["Smith"], "service_level": 0.95, "service_kind": "alpha"})
+    rows: dict[str, dict[str, Any]] = {"A": {"service_level": None}, "B": {"method": "AS"}}
+    tables = chain(locations=places, service_targets=promises, rows=rows)
+    targets = plan_tables(tables, "assp", bands={})
+    planned = targets.parameters.set_index("location")[["method", "service_kind"]]
+    assert planned["method"].to_dict() == {"Factory": "BT", "Depot": "BT", "A": "AT", "B": "AS"}
+    assert planned["service_kind"].to_dict() == {"Factory": "beta", "Depot": "beta", "A": "alpha", "B": "alpha"}
+    log = targets.log[targets.log["location"] == "A"]
+    assert set(log["stock_method"]) == {"AT"}
+    spread = np.sqrt(np.pi / 2) * 0.3 * 10
+    alpha = assp("AT", demand_mean=10, demand_sd=spread, lead_time=1, review_period=1, service_level=0.95)
+    assert_allclose(log["safety_stock"], alpha)
+    # what item_locations states itself is no promise, and its method decides
+    given = plan_tables(chain(locations=places, service_targets=promises.assign(customer="Jones")), "assp", bands={})
+    assert set(given.log["stock_method"]) == {"BT"}

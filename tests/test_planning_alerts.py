@@ -284,3 +284,14 @@ def test_every_method_gives_alerts_without_missing_numbers(method: str) -> None:
     found = alerts(*case(old, method))
     assert "stale_input" in found["rule"].tolist()
     assert not found.isna().to_numpy().any()
+
+
+def test_a_promise_to_customers_is_a_service_level() -> None:
+    def promised(data: Frames) -> None:
+        data["item_locations"]["service_level"] = [np.nan, 0.95]
+        data["service_targets"] = pd.DataFrame([{"item": "tea", "service_level": 0.95}])
+
+    assert fired(case(promised), "missing_input").empty
+    tables, targets = case(promised)
+    unpromised = replace(targets, parameters=targets.parameters.assign(service_level=np.nan))
+    assert set(fired((tables, unpromised), "missing_input")["location"]) == {"shop", "depot"}

@@ -5,22 +5,24 @@ from __future__ import annotations
 import builtins
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from echelon.baselines.planning import plan_tables
 from echelon.baselines.planning_example import SAP_COLUMNS, example_tables, renamed
+from echelon.baselines.planning_inputs import planning_inputs
 from echelon.baselines.planning_schema import METHODS, SCHEMA
 from echelon.baselines.planning_tables import PlanningTables, check_tables, read_tables, write_folder, write_tables
 from echelon.baselines.safety_stock import METHODS as SAFETY_STOCK_METHODS
-from echelon.envs.errors import ConfigError, MissingExtraError
+from echelon.envs.errors import ConfigError, MethodError, MissingExtraError
 
 GOOD = {
     "items": "item,category,unit_value\ntea,foods,2.5\nsoap,care,1\n",
     "locations": "location,kind,storage\nDepot,warehouse,\nShop,outlet,900\n",
-    "lanes": "source,location,item,duration,unit_cost\nDepot,Shop,,2,0.1\n",
+    "lanes": "source,location,item,duration,unit_cost\nDepot,Shop,tea,2,0.1\n",
     "item_locations": (
         "item,location,method,service_level,lead_time,holding_cost,lot_size,shelf_life\n"
         "tea,Depot,AS,0.9,4,0.5,0,\n"
@@ -77,7 +79,7 @@ def test_twelve_seeded_defects_are_all_found_each_by_file_row_and_column(tmp_pat
         tmp_path,
         items="item,category,unit_value\ntea,foods,2.5\nsoap,care,1\ntea,foods,2\n",
         locations="location,kind,storage\nDepot,shed,\nShop,outlet,900\n",
-        lanes="source,location,item,duration,unit_cost\nDepot,Shop,,2,-0.1\n",
+        lanes="source,location,item,duration,unit_cost\nDepot,Shop,tea,2,-0.1\n",
         item_locations=(
             "item,location,method,service_level,lead_time,holding_cost,lot_size,shelf_life\n"
             "tea,Depot,XX,0.9,4,0.5,0,\n"
@@ -96,7 +98,7 @@ def test_twelve_seeded_defects_are_all_found_each_by_file_row_and_column(tmp_pat
         "locations.csv:2: kind: must be one of factory, warehouse, outlet (got 'shed')",
         "lanes.csv:2: unit_cost: must be at least 0 (got '-0.1')",
         f"item_locations.csv:2: method: must be one of {', '.join(METHODS)} (got 'XX')",
-        "item_locations.csv:3: service_level: must be greater than 0 and less than 1 (got '1')",
+        "item_locations.csv:3: service_level: must be less than 1 (got '1')",
         "item_locations.csv:4: holding_cost: is required",
         "item_locations.csv:5: shelf_life: must be a whole number (got '2.5')",
         "forecasts.csv:2: period: must be a date such as 2024-01-31 (got '2024-13-01')",
@@ -120,7 +122,48 @@ BROKEN: dict[str, tuple[dict[str, str], str]] = {
         {"item_locations": GOOD["item_locations"].replace("shelf_life", "external").replace("30", "perhaps")},
         "item_locations.csv:3: external: must be true or false (got 'perhaps')",
     ),
-    "a file that is no table": ({"stock": ""}, "stock.csv: the file cannot be read: No columns to parse from file"),
+    "a file that is no table": (
+        {"stock": 'item,location,on_hand\ntea,"Shop,1\n'},
+        "stock.csv: the file cannot be read: unexpected end of data",
+    ),
+    "a file without a header": ({"stock": ""}, "stock.csv: the column 'item' is required"),
+    "a row with a cell too many": (
+        {"stock": "item,location,on_hand\ntea,Shop,1,2\n"},
+        "stock.csv:2: the row must have 3 cells, as the header (got 4)",
+    ),
+    "a row with a cell too few": (
+        {"demand": GOOD["demand"] + "tea,Shop,2023-12-30\n"},
+        "demand.csv:3: the row must have 4 cells, as the header (got 3)",
+    ),
+    "a column that is there twice": (
+        {"stock": "item,location,on_hand,on_hand\ntea,Shop,1,2\n"},
+        "stock.csv: there are two columns 'on_hand'",
+    ),
+    "nothing that is planned": (
+        {"item_locations": GOOD["item_locations"].split("tea")[0]},
+        "item_locations.csv: must have rows",
+    ),
+    "nothing that is forecast": ({"forecasts": "item,location,period,quantity\n"}, "forecasts.csv: must have rows"),
+    "a quantity beyond all bounds": (
+        {"stock": "item,location,on_hand\ntea,Shop,1e308\n"},
+        "stock.csv:2: on_hand: must be at most 1e+12 (got '1e308')",
+    ),
+    "a forecast made before all time": (
+        {"forecasts": "item,location,period,lag,quantity\ntea,Shop,2024-01-01,1e19,1\n"},
+        "forecasts.csv:2: lag: must be at most 3660 (got '1e19')",
+    ),
+    "a rank beyond all bounds": (
+        {"items": "item,priority\ntea,1e300\nsoap,1\n"},
+        "items.csv:2: priority: must be at most 1e+12 (got '1e300')",
+    ),
+    "a capacity of nothing": (
+        {"item_locations": GOOD["item_locations"].replace("lot_size", "capacity")},
+        "item_locations.csv:2: capacity: must be at least 1 (got '0')",
+    ),
+    "a location that is outside": (
+        {"locations": "location\nDepot\nShop\noutside\n"},
+        "locations.csv:4: location: 'outside' is the name of what is not planned",
+    ),
     "an item that nobody knows": (
         {"stock": "item,location,on_hand\nteas,Shop,1\n"},
         "stock.csv:2: item: 'teas' is not in items; did you mean 'tea'?",
@@ -129,11 +172,78 @@ BROKEN: dict[str, tuple[dict[str, str], str]] = {
         {"stock": "item,location,on_hand\ntea,Shop,1\ntea,Shop,2\n"},
         "stock.csv:3: there are two rows for item 'tea', location 'Shop'",
     ),
+    "a lane for an item that its source does not stock": (
+        {"lanes": "source,location,item,duration\nDepot,Shop,tea,2\nDepot,Shop,soap,2\n"},
+        "lanes.csv:3: 'soap' is not in item_locations at 'Depot'",
+    ),
+    "a lane for all items, one of which its source does not stock": (
+        {"lanes": "source,location,duration\nDepot,Shop,2\n"},
+        "lanes.csv:2: 'soap' is not in item_locations at 'Depot'",
+    ),
     "lanes in a circle": (
-        {"lanes": "source,location,duration\nDepot,Shop,1\nShop,Depot,1\n"},
+        {"lanes": "source,location,item,duration\nDepot,Shop,tea,1\nShop,Depot,tea,1\n"},
         "lanes.csv: locations must not supply one another in a cycle (tea at Depot)",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "cell", ["2024", "2024-01", "2024-01-01T06:00", "2024-01-01T00:00+02:00", "9999-12-31", "1/2/24"]
+)
+def test_periods_are_whole_days(cell: str, tmp_path: Path) -> None:
+    forecasts = f"item,location,period,quantity\ntea,Shop,{cell},5\n"
+    message = f"forecasts.csv:2: period: must be a date such as 2024-01-31 (got '{cell}')"
+    assert problems(written(tmp_path, forecasts=forecasts)) == [message]
+
+
+def test_days_from_memory_have_no_time_and_no_zone(tmp_path: Path) -> None:
+    sound = dict(read_tables(written(tmp_path)).tables)
+    day = pd.Series(pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-01"]))
+    for same in (day, day.astype(object), day.dt.date):
+        again = check_tables(sound | {"forecasts": sound["forecasts"].assign(period=same)})
+        pd.testing.assert_frame_equal(again["forecasts"], sound["forecasts"])
+    for other in (day + pd.Timedelta(hours=6), day.dt.tz_localize("Asia/Tokyo")):
+        with pytest.raises(ConfigError, match="forecasts:2: period: must be a date such as 2024-01-31"):
+            check_tables(sound | {"forecasts": sound["forecasts"].assign(period=other)})
+
+
+def test_one_lane_that_brings_an_item_is_enough(tmp_path: Path) -> None:
+    folder = written(
+        tmp_path,
+        locations="location\nDepot\nPlant\nShop\n",
+        lanes="source,location,duration\nDepot,Shop,2\nPlant,Shop,3\n",
+        item_locations=GOOD["item_locations"].replace("0.95,1,1", "0.95,,1") + "soap,Plant,BT,0.95,1,1,0,\n",
+    )
+    assert read_tables(folder)["item_locations"]["lead_time"].tolist() == [4.0, 2.0, 3.0, 1.0]
+
+
+def test_a_table_is_a_data_frame() -> None:
+    sound = dict(small().tables)
+    with pytest.raises(ConfigError, match=r"items: must be a DataFrame \(got list\)"):
+        check_tables(sound | {"items": cast("pd.DataFrame", [{"item": "tea"}])})
+    twice = pd.concat([sound["stock"], sound["stock"][["item"]]], axis=1)
+    with pytest.raises(ConfigError, match="stock: there are two columns 'item'"):
+        check_tables(sound | {"stock": twice})
+
+
+def by_week(weeks: int, last: str = "") -> str:
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2023-01-02", periods=weeks, freq="7D")]
+    rows = "".join(f"tea,Shop,{day},70\n" for day in [*days, *([last] if last else [])])
+    return f"item,location,period,quantity\n{rows}"
+
+
+def test_a_plan_by_weeks_is_not_read_as_one_by_days(tmp_path: Path) -> None:
+    gap = "2023-01-09 comes 7 days after the last one"
+    days = f"forecasts.csv:3: period: periods are days, and none may be left out ({gap})"
+    assert problems(written(tmp_path, forecasts=by_week(9))) == [days]
+    weeks = "demand.csv: period: periods are days, and these are weeks or months; days without demand can be 0"
+    assert problems(written(tmp_path, demand=by_week(9))) == [weeks]
+    assert len(read_tables(written(tmp_path, demand=by_week(9, last="2023-01-03")))["demand"]) == 10
+
+
+def test_a_year_with_a_typo_is_no_horizon(tmp_path: Path) -> None:
+    far = "forecasts.csv:4: period: 2124-01-03 must be within 3660 days of the first, 2023-01-02"
+    assert problems(written(tmp_path, forecasts=by_week(2, last="2124-01-03"))) == [far]
 
 
 @pytest.mark.parametrize("defect", BROKEN)
@@ -268,3 +378,32 @@ def test_the_schema_in_the_documents_is_that_of_the_code() -> None:
     page = (Path(__file__).parents[1] / "docs" / "planning.md").read_text(encoding="utf-8")
     for table in SCHEMA.values():
         assert table.as_markdown() in page, table.as_markdown()
+
+
+def test_the_deviation_is_that_of_the_latest_forecasts() -> None:
+    tables = small()
+    late = tables["forecasts"]
+    early = late.assign(lag=late["lag"] + 28, quantity=10 * late["quantity"])
+    for both in (pd.concat([early, late]), pd.concat([late, early])):
+        known = planning_inputs(check_tables(dict(tables.tables) | {"forecasts": both}))
+        np.testing.assert_allclose(known.relative_error, planning_inputs(tables).relative_error)
+
+
+def test_targets_that_fit_nobody_leave_the_level_empty_for_methods_that_read_none() -> None:
+    sound = dict(small().tables)
+    item = sound["items"]["item"][0]
+    level = sound["item_locations"].assign(service_level=np.nan)
+    target = pd.DataFrame({"item": [item], "service_level": [0.9]})
+    tables = check_tables(sound | {"item_locations": level, "service_targets": target})
+    rows = planning_inputs(tables).rows
+    served = rows.set_index(["item", "location"]).index.isin(sound["forecasts"].set_index(["item", "location"]).index)
+    fits = served & (rows["item"] == item).to_numpy()
+    assert 0 < fits.sum() < served.sum()
+    np.testing.assert_array_equal(rows["service_level"], np.where(fits, 0.9, np.nan))
+    np.testing.assert_array_equal(rows["service_source"], np.where(fits, f"item={item}", ""))
+    plan_tables(tables, "dynamic")
+    for method in ("assp", "multistage", "gsm"):
+        with pytest.raises((ConfigError, MethodError), match="service_level"):
+            plan_tables(tables, method)
+    every = check_tables(dict(tables.tables) | {"service_targets": pd.DataFrame({"service_level": [0.8]})})
+    assert set(planning_inputs(every).rows["service_level"][served]) == {0.8}

@@ -381,6 +381,20 @@ def test_a_warehouse_moves_if_something_below_it_does() -> None:
     assert set(classify_stock(silent, assp())["class"]) == {"non-moving"}
 
 
+def test_stock_whose_history_is_not_known_is_not_called_non_moving() -> None:
+    demand = small()["demand"]
+    recent = demand[demand["period"] > demand["period"].max() - pd.Timedelta(days=30)].assign(quantity=0.0)
+    for known in (demand.iloc[:0], recent, demand[demand["period"] < demand["period"].max() - pd.Timedelta(days=200)]):
+        tables = PlanningTables({**small().tables, "demand": known})
+        assert "non-moving" not in set(classify_stock(tables, assp())["class"])
+    # one shop without history is enough for its suppliers to move
+    silent = demand[demand["location"] != SHOPS[0]].assign(quantity=0.0)
+    found = classify_stock(PlanningTables({**small().tables, "demand": silent}), assp()).set_index("location")["class"]
+    assert found[SHOPS[0]] != "non-moving"
+    assert set(found[list(SHOPS[1:])]) == {"non-moving"}
+    assert (found[list(WAREHOUSES)] == "non-moving").sum() == 2
+
+
 # agreements
 
 
