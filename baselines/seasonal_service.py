@@ -43,11 +43,6 @@ from echelon.envs.errors import MethodError, nearest
 
 Floats = NDArray[np.float64]
 
-GRAVES_WILLEMS_2008 = (
-    "S. C. Graves and S. P. Willems, Strategic inventory placement in supply chains: nonstationary demand, "
-    "Manufacturing & Service Operations Management 10(2), 2008"
-)
-
 
 @dataclass(frozen=True)
 class SeasonalDemand:

@@ -13,6 +13,7 @@ from typing import Any
 from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service
 from echelon.baselines.guaranteed_service_plan import require_guaranteed_service
 from echelon.baselines.network_stages import stages_of
+from echelon.baselines.service_analysis import stage_table
 from echelon.baselines.stage_examples import STAGE_EXAMPLES
 from echelon.baselines.stage_network import StageNetwork
 from echelon.envs.errors import ConfigError, nearest
@@ -77,7 +78,7 @@ def _guaranteed_service(source: str, service_level: float | None) -> PlanReport:
         "service_times": plan.service_times,
         "solve_seconds": plan.solve_seconds,
     }
-    rows = list(_stage_rows(plan))
+    rows: list[dict[str, Any]] = stage_table(plan).to_dict("records")  # type: ignore[assignment]
     record["stages"] = rows
     return PlanReport(
         record, rows, "\n".join(_head(plan)), "\n".join(_table(rows)), lambda path: write_stage_map(plan, path)
@@ -144,25 +145,8 @@ def _has_customers(stage: object) -> bool:
     return isinstance(stage, dict) and bool(stage.get("demand_mean") or stage.get("demand_sd"))
 
 
-def _stage_rows(plan: GuaranteedService) -> Iterator[Row]:
-    """Every stage in the order of the file."""
-    for j, stage in enumerate(plan.network.stages):
-        yield {
-            "name": stage.name,
-            "inbound": int(plan.inbound[j]),
-            "outbound": int(plan.outbound[j]),
-            "net_replenishment_time": float(plan.net_replenishment_time[j]),
-            "safety_stock": float(plan.safety_stock[j]),
-            "early_stock": float(plan.early_stock[j]),
-            "base_stock": float(plan.base_stock[j]),
-            "pipeline_stock": float(plan.pipeline_stock[j]),
-            "holding_cost": stage.holding_cost,
-            "cost": float(plan.stage_cost[j]),
-        }
-
-
 COLUMNS = {
-    "service time": "outbound",
+    "service time": "outbound_service_time",
     "net time": "net_replenishment_time",
     "safety stock": "safety_stock",
     "base stock": "base_stock",
@@ -182,9 +166,9 @@ def _head(plan: GuaranteedService) -> Iterator[str]:
 def _table(rows: Sequence[Row]) -> Iterator[str]:
     """The stages, those with stock first, the dearest of them on top."""
     shown = sorted(rows, key=lambda row: (not row["safety_stock"], -float(row["cost"])))[:MOST_STAGES]
-    width = max(len("stage"), *(len(str(row["name"])) for row in shown))
+    width = max(len("stage"), *(len(str(row["stage"])) for row in shown))
     yield f"{'stage':{width}}" + "".join(f"  {heading:>12}" for heading in COLUMNS)
     for row in shown:
-        yield f"{row['name']:{width}}" + "".join(f"  {row[key]:12.6g}" for key in COLUMNS.values())
+        yield f"{row['stage']:{width}}" + "".join(f"  {row[key]:12.6g}" for key in COLUMNS.values())
     if len(rows) > len(shown):
         yield f"and {len(rows) - len(shown)} more stages; --csv writes all of them"

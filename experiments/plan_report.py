@@ -9,14 +9,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import echelon
 from echelon.baselines.planning_tables import PlanningTables
 from echelon.experiments.captions import Words
 from echelon.experiments.drawing import inline_svg
-from echelon.experiments.page import counted, figure, page, paragraph, prose, style_sheet, write_page
+from echelon.experiments.page import counted, figure, page, paragraph, prose, style_sheet
 from echelon.experiments.plan_figures import (
     MOST_PANELS,
     MOST_ROWS,
@@ -57,20 +56,6 @@ BESIDE = {"category": category_words, "location": location_words}
 """What stands beside the stock by tier: the stock by category, or by location where there is one category."""
 
 Drawn = tuple[Words, "Figure"]
-
-
-def write_plan_report(
-    folder: Path,
-    tables: PlanningTables,
-    targets: Targets,
-    alerts: pd.DataFrame,
-    *,
-    source: str = "",
-    bands: Mapping[str, Band] | None = None,
-) -> Path:
-    """Write report.html into a folder in one step; see `plan_page`."""
-    text = plan_page(tables, targets, alerts, source=source, bands=bands)
-    return write_page(text, folder / "report.html")
 
 
 def plan_page(

@@ -221,9 +221,10 @@ def test_a_plan_is_written_as_csv_with_a_row_for_each_stage(command: Command) ->
         "",
     )
     assert Path("plan.csv").read_text(encoding="utf-8") == (
-        "name,inbound,outbound,net_replenishment_time,safety_stock,early_stock,base_stock,pipeline_stock,holding_cost,cost\n"
-        "Part,0,0,4.0,12.0,0.0,52.0,40.0,1.0,12.0\n"
-        "Shop,0,0,1.0,6.0,0.0,16.0,10.0,3.0,18.0\n"
+        "stage,inbound_service_time,outbound_service_time,net_replenishment_time,safety_stock,early_stock,base_stock,"
+        "pipeline_stock,holding_cost,cost,share\n"
+        "Part,0,0,4.0,12.0,0.0,52.0,40.0,1.0,12.0,0.4\n"
+        "Shop,0,0,1.0,6.0,0.0,16.0,10.0,3.0,18.0,0.6\n"
     )
     assert sorted(file.name for file in Path().iterdir()) == ["plan.csv", "shop.yaml"]
 
