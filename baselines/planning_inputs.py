@@ -173,7 +173,8 @@ def _promises(tables: PlanningTables, rows: pd.DataFrame, served: NDArray[np.boo
     for row in wanted:
         row |= {"customer": customer[row["location"]], "customer_class": group[row["item"]]}
         if not np.isnan(row["service_level"]) and (row["item"], row["location"]) not in named:
-            targets.append({key: row[key] for key in ("item", "location", "service_level", "service_kind")})
+            own = {key: row[key] for key in ("item", "location", "service_level", "service_kind")}
+            targets.append({**own, "source": "item_locations"})
     for j, found in zip(at.tolist(), resolve_targets(targets, wanted), strict=True):
         if general or found.source != GENERAL:
             level[j], kind[j], source[j] = found.service_level, found.service_kind, found.source

@@ -49,7 +49,7 @@ class Planned:
 
 
 def plan_assp(
-    tables: PlanningTables,
+    _tables: PlanningTables,
     inputs: PlanningInputs,
     *,
     bands: Mapping[str, Band] | None = None,
@@ -72,7 +72,7 @@ def plan_assp(
     def formula(method: str, fields: Mapping[str, Any]) -> Floats:
         return assp(method, **fields, demand=demand)
 
-    rows = by_promise(tables, inputs.rows)
+    rows = by_promise(inputs.rows)
     cycle = np.maximum(np.rint(rows["target_days"].to_numpy(dtype=np.float64)), 1.0)
     by_point = rows["method"].isin(["AS", "BS"]).to_numpy()
     cover = inputs.lead_time + np.where(by_point, 1.0, cycle)
@@ -87,31 +87,25 @@ def plan_assp(
     plan = plan_safety_stock(table, rules=rules or SafetyStockRules(formula), bands=TABLE_1 if bands is None else bands)
     safety = plan.safety_stock.to_numpy(dtype=np.float64).reshape(mean.shape)
     clamped = (plan.log["rule"].to_numpy() != "").reshape(mean.shape).mean(axis=1)
-    lot = np.where(rows["lot_size"] > 0, rows["lot_size"], (mean * cycle[:, None]).T).T
+    given = rows["lot_size"].to_numpy(dtype=np.float64)[:, None]
+    lot = np.where(given > 0, given, mean * cycle[:, None])
     log = plan.log.assign(demand_mean=table["demand_mean"]).rename(columns={"method": "stock_method"})
     return Planned(
         safety,
         cover,
         side_by_side(log_rows(inputs, {}, runs=np.arange(inputs.periods)), log),
         {"clamp_rate": clamped, "method": rows["method"], "service_kind": rows["service_kind"]},
-        lot=np.where(by_point, lot.T, 0.0).T,
+        lot=np.where(by_point[:, None], lot, 0.0),
         review=np.where(by_point, 1, cycle).astype(np.int64),
     )
 
 
-def by_promise(tables: PlanningTables, rows: pd.DataFrame) -> pd.DataFrame:
+def by_promise(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with method and service_kind of one kind: that of a promise in `service_targets`, or the method's."""
-    targets = tables["service_targets"]
-    plain = targets[(targets["customer"] == "") & (targets["customer_class"] == "")]
-    named = set(zip(plain["item"], plain["location"], strict=True))
-    stated = tables["item_locations"]["service_level"].notna().tolist()
-    found = rows[["item", "location", "method", "service_kind", "service_source"]]
     methods, kinds = [], []
-    for own, (item, location, method, kind, source) in zip(stated, found.itertuples(index=False), strict=True):
-        # a level that item_locations states takes part as a target of this item at this location
-        itself = own and source == f"location={location}, item={item}" and (item, location) not in named
+    for method, kind, source in rows[["method", "service_kind", "service_source"]].itertuples(index=False):
         extended = method in EXTENDED
-        if extended and source not in ("", "item_locations") and not itself:
+        if extended and source not in ("", "item_locations"):
             method = ("A" if kind == "alpha" else "B") + method[1]
         methods.append(method)
         kinds.append(("alpha" if method[0] == "A" else "beta") if extended else kind)

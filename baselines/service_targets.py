@@ -25,14 +25,15 @@ class ServiceTarget:
     service_level: float
     service_kind: str
     source: str
-    """What the row names, such as "customer=Smith, item=A"; "global" if it names nothing."""
+    """What the row names, such as "customer=Smith, item=A"; "global" if it names nothing; or its own `source`."""
 
 
 def resolve_targets(rows: Iterable[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> list[ServiceTarget]:
     """The target of each of the customers that `wanted` describes by `FIELDS`; what is empty or left out is unknown.
 
     `rows` are those of the table service_targets, as ``tables["service_targets"].to_dict("records")`` gives them:
-    `FIELDS` (empty: any), `service_level` and `service_kind`. Raises `MethodError` for a level outside 0 to 1, for a
+    `FIELDS` (empty: any), `service_level` and `service_kind`; a row from elsewhere may say so as its `source`.
+    Raises `MethodError` for a level outside 0 to 1, for a
     location without an item, for two rows that name the same, and where no row fits.
     """
     by_fields: dict[tuple[str, ...], dict[tuple[str, ...], ServiceTarget]] = {}
@@ -64,7 +65,7 @@ def _target(number: int, row: Mapping[str, Any], names: tuple[str, ...]) -> Serv
         raise MethodError(
             f"item must be given with a location, got location {place!r} in row {number} of service_targets"
         )
-    source = ", ".join(f"{field}={_name(row, field)}" for field in names) or "global"
+    source = _name(row, "source") or ", ".join(f"{field}={_name(row, field)}" for field in names) or "global"
     return ServiceTarget(level, str(row.get("service_kind", "beta")), source)
 
 

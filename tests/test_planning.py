@@ -259,7 +259,7 @@ def test_the_most_specific_promise_to_a_customer_holds() -> None:
     targets = plan_tables(chain(locations=locations, service_targets=promises), "multistage")
     rows = targets.parameters.set_index("location")
     assert rows["service_level"].tolist() == [0.95, 0.95, 0.99, 0.95]
-    assert rows["service_source"].tolist()[2:] == ["customer=Smith", "location=B, item=tea"]
+    assert rows["service_source"].tolist()[2:] == ["customer=Smith", "item_locations"]
     assert rows["internal_service"]["A"] >= 0.99
     unset = {name: {"service_level": None} for name in places}
     loose = plan_tables(chain(locations=locations, service_targets=promises, rows=unset), "multistage").parameters
