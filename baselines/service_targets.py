@@ -33,8 +33,8 @@ def resolve_targets(rows: Iterable[Mapping[str, Any]], wanted: Sequence[Mapping[
 
     `rows` are those of the table service_targets, as ``tables["service_targets"].to_dict("records")`` gives them:
     `FIELDS` (empty: any), `service_level` and `service_kind`; a row from elsewhere may say so as its `source`.
-    Raises `MethodError` for a level outside 0 to 1, for a
-    location without an item, for two rows that name the same, and where no row fits.
+    Raises `MethodError` for a level outside 0 to 1, for a location without an item, for two rows that name the
+    same, and where no row fits.
     """
     by_fields: dict[tuple[str, ...], dict[tuple[str, ...], ServiceTarget]] = {}
     for number, row in enumerate(rows):
