@@ -215,15 +215,23 @@ def _cycle_service_level(run: Run) -> Found:
     """Share of replenishment cycles without a stockout: P1 of Silver, Pyke & Thomas (ch. 6), S1 of Axsäter (ch. 5).
     A cycle begins in a period in which units enter the outlet's stock and ends before the next such period; those cut
     by an end of the counted periods do not count. Without any whole cycle all counted periods are one."""
-    arrives = run.arrives[:, :, run.arrays.outlet]
     short = run.trace.stockout[:, run.counted] > 0
+    cycles, failed = replenishment_cycles(run.arrives[:, :, run.arrays.outlet], short)
+    return _rate(cycles - failed, cycles, 1.0)
+
+
+def replenishment_cycles(arrives: NDArray[np.bool_], short: NDArray[np.bool_]) -> Found:
+    """[B, K] replenishment cycles, and those of them with a stockout, of the counted periods [B, T', K].
+
+    A cycle begins in a period in which units enter the stock and ends before the next such period. Without any
+    whole cycle all periods are one.
+    """
     began = _last_before(arrives)
     ends = arrives & (began > 0)
     cycles = ends.sum(axis=1)
     failed = (ends & (_last_before(short) >= began)).sum(axis=1)
     failed = np.where(cycles == 0, short.any(axis=1), failed)
-    cycles = np.maximum(cycles, 1)
-    return _rate(cycles - failed, cycles, 1.0)
+    return np.maximum(cycles, 1).astype(np.float64), failed.astype(np.float64)
 
 
 def _last_before(event: Array) -> Array:
