@@ -21,6 +21,7 @@ from echelon.envs.defects import dotted
 from echelon.envs.dual_sourcing import dual_sourcing as dual_sourcing
 from echelon.envs.errors import ConfigError, nearest
 from echelon.envs.instances import INSTANCES
+from echelon.envs.min_max_case import min_max_case as min_max_case
 from echelon.envs.network import Network
 from echelon.envs.perishable import perishable as perishable
 from echelon.envs.problem import Problem
@@ -59,6 +60,7 @@ PROBLEMS: dict[str, Callable[..., Problem]] = {
     "echelon/Perishable-v0": perishable,
     "echelon/Assembly-v0": assembly,
     "echelon/ConsumerGoods-v0": consumer_goods,
+    "echelon/MinMaxCase-v0": min_max_case,
     "echelon/Network-v0": network_problem,
 }
 

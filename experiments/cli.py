@@ -271,18 +271,30 @@ def history(
     holding_cost: Annotated[float, typer.Option(help="Per unit and period at an outlet")] = 1.0,
     stockout_cost: Annotated[float, typer.Option(help="Per unit short")] = 9.0,
     stockout_rule: Annotated[str, typer.Option(help="lost_sales or backorder")] = "lost_sales",
+    fixed_cost: Annotated[float, typer.Option(min=0, help="Per order")] = 0.0,
+    align: Annotated[int, typer.Option(min=1, help="Draw periods in phase modulo this; 7 keeps the weekdays")] = 1,
+    joint: Annotated[bool, typer.Option("--joint", help="Draw the same periods at all locations of an item")] = False,
+    lead_times: Annotated[
+        Path | None, typer.Option(help="A CSV file with the columns item, location, ordered, received")
+    ] = None,
 ) -> None:
     """Import a demand history: every item and location becomes an outlet with resampled demand."""
     from echelon.envs.history import history_network, load_history
+    from echelon.envs.history_lead_times import load_lead_times
 
+    chosen = _choice("period", period, ("D", "W", "M"))
     network = history_network(
-        load_history(file, period=_choice("period", period, ("D", "W", "M"))),
+        load_history(file, period=chosen),
         lead_time=lead_time,
         warehouse_lead_time=warehouse_lead_time,
         holding_cost=holding_cost,
         stockout_cost=stockout_cost,
         stockout_rule=_choice("stockout-rule", stockout_rule, ("lost_sales", "backorder")),
         method=_choice("method", method, ("empirical", "bootstrap")),
+        fixed_cost=fixed_cost,
+        align=align,
+        joint=joint,
+        lead_times=None if lead_times is None else load_lead_times(lead_times, period=chosen),
     )
     _write_network(network, out)
 

@@ -128,7 +128,10 @@ EVERY = set(PROBLEMS)
 GROUPS: list[tuple[tuple[str, ...], set[str]]] = [
     (("base_stock", "echelon_base_stock", "capped_base_stock", "min_max"), EVERY),
     (("assp", "dynamic_stock", "drp", "ddmrp"), EVERY),
-    (("optimal",), EVERY - {"echelon/OneWarehouse-v0", "echelon/ConsumerGoods-v0", "echelon/Network-v0"}),
+    (
+        ("optimal",),
+        EVERY - {f"echelon/{name}-v0" for name in ("OneWarehouse", "ConsumerGoods", "MinMaxCase", "Network")},
+    ),
     (("wagner_whitin", "finite_horizon", "newsvendor", "myopic_base_stock"), set()),
     (("open_loop",), {"echelon/BeerGame-v0"}),
     (("clark_scarf", "shang_song"), {"echelon/Serial-v0"}),

@@ -336,11 +336,11 @@ def test_a_history_network_may_be_of_one_item_or_location(
     assert [node.name for node in build(history(tmp_path), item=item, location=location).nodes] == names
 
 
-def test_the_bootstrap_draws_blocks_of_the_cube_root_of_the_history() -> None:
+def test_the_bootstrap_draws_blocks_of_a_quarter_of_weeks() -> None:
     read = load_history(ROOT / "configs" / "history_example.csv")
     assert len(read.starts) == 156
     laws = [node.demand for node in build(read, method="bootstrap").nodes]
-    assert [law.block for law in laws if isinstance(law, Empirical)] == [5, 5, 5]
+    assert [law.block for law in laws if isinstance(law, Empirical)] == [13, 13, 13]
     assert build(read, method="bootstrap").whole_units
     assert build(read, method="bootstrap", block=12).nodes[0].demand == Empirical(
         values=read.series["valve", "Rotterdam"], block=12
@@ -355,7 +355,7 @@ def test_the_bootstrap_draws_blocks_of_the_cube_root_of_the_history() -> None:
         ({"item": "hose", "location": "Turin"}, DemandError, "no demand for the item 'hose' at the location 'Turin'"),
         ({"method": "kde"}, DemandError, r"method must be 'empirical' or 'bootstrap' \(got 'kde'\)"),
         ({"block": 4}, DemandError, r"block must be left out or 1 unless the method is 'bootstrap' \(got 4\)"),
-        ({"method": "bootstrap", "block": 6}, NetworkError, r"block must be at most the length of the history, 5"),
+        ({"method": "bootstrap", "block": 3}, DemandError, "blocks of 3 weeks needs a history of at least 6"),
         ({"warehouse_lead_time": -1}, NetworkError, r"links\.0\.lead_time: must be at least 0 \(got -1\)"),
     ],
 )

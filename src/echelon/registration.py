@@ -14,6 +14,7 @@ PROBLEM_IDS = (
     "echelon/Perishable-v0",
     "echelon/Assembly-v0",
     "echelon/ConsumerGoods-v0",
+    "echelon/MinMaxCase-v0",
     "echelon/Network-v0",
 )
 """The ids of the catalogue; a test compares them."""
