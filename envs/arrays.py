@@ -80,6 +80,10 @@ class NetworkArrays:
     """Whether any link has a capacity, or any link or node can be down."""
     limited_making: bool
     """Whether any node has a capacity or a resource, or can be down."""
+    plain_making: bool
+    """Whether every node makes its item of one component, one for one, at once and without limit: nothing waits."""
+    some_at_once: bool
+    """Whether any shipment can arrive in the period in which it is sent."""
     alternatives: bool
     """Whether any component has several sources."""
     bills: bool
@@ -234,12 +238,14 @@ def _on_tensors(record: Any, like: Array) -> Any:
 @lru_cache(maxsize=256)
 def network_arrays(network: Network) -> NetworkArrays:
     """The arrays of a network; made once per network."""
-    tables = _supply_tables(network)
+    tables, of_links, of_nodes = _supply_tables(network), _link_parameters(network), _node_parameters(network)
     return NetworkArrays(
         whole_units=network.whole_units,
+        plain_making=not (of_links["bills"] or of_nodes["limited_making"] or of_nodes["process_slots"])
+        and bool(((tables["in_pools"] < len(network.links)).sum(axis=1) == 1).all()),
         **tables,
-        **_link_parameters(network),
-        **_node_parameters(network),
+        **of_links,
+        **of_nodes,
         **_outlet_parameters(network),
         **_resource_parameters(network, tables["upstream_first"]),
     )
@@ -309,6 +315,7 @@ def _link_parameters(network: Network) -> dict[str, Any]:
         "shortest": np.array([min(x.lead_times) for x in links]),
         "longest": longest,
         "at_once": (longest == 0).astype(np.float64),
+        "some_at_once": any(min(x.lead_times) == 0 for x in links),
         "enters_slot": (longest[:, None] == 1 + np.arange(slots)).astype(np.float64),
         "order_delay": delay,
         "reaches_slot": (delay[:, None] == np.arange(delays)).astype(np.float64),

@@ -201,9 +201,12 @@ def _fulfil(state: State, asked: Array, request: Array, draw: Draw) -> tuple[_St
     shipped = wanted * arrays.from_outside
     nothing = xp.zeros_like(state.on_hand)
     stock = _Stock(state.on_hand, state.components, state.in_process, state.made, nothing, xp.zeros_like(asked))
-    stock = _receive(arrays, stock, shipped * at_once, draw)
+    makes = arrays.some_at_once or not arrays.plain_making
+    if arrays.some_at_once:
+        stock = _receive(arrays, stock, shipped * at_once, draw)
     for wave in arrays.waves:
-        stock = _make(arrays, stock, state.node_up, wave.makes)
+        if makes:
+            stock = _make(arrays, stock, state.node_up, wave.makes)
         if not len(wave.nodes):
             continue
         sent, left = allocation.allocate(state, wave, stock.on_hand, wanted, request)
@@ -211,7 +214,8 @@ def _fulfil(state: State, asked: Array, request: Array, draw: Draw) -> tuple[_St
         shipped = shipped + by_link
         ships = wave.node_column < len(wave.nodes)
         stock = replace(stock, on_hand=xp.where(ships, pad(left)[:, wave.node_column], stock.on_hand))
-        stock = _receive(arrays, stock, by_link * at_once, draw)
+        if arrays.some_at_once:
+            stock = _receive(arrays, stock, by_link * at_once, draw)
     if arrays.laterals:
         sent, left = allocation.lateral_shipments(arrays, stock.on_hand, wanted)
         shipped = shipped + sent
@@ -258,6 +262,14 @@ def _usable(arrays: NetworkArrays, arrived: Array, draw: Draw) -> Array:
 def _make(arrays: NetworkArrays, stock: _Stock, node_up: Array, makes: Array | None = None) -> _Stock:
     """Matching sets of components become units in stock or in process, at the nodes that `makes` [N] names."""
     xp = namespace(stock.on_hand)
+    if arrays.plain_making and (makes is None or len(arrays.waves) == 1):
+        made = stock.components[:, arrays.in_pools[:, 0]]
+        return replace(
+            stock,
+            on_hand=stock.on_hand + made,
+            components=xp.zeros_like(stock.components),
+            produced=stock.produced + made,
+        )
     sets = pad(stock.components / arrays.quantity if arrays.bills else stock.components, float("inf"))
     made = sets[:, arrays.in_pools[:, 0]]
     for k in range(1, arrays.in_pools.shape[1]):
