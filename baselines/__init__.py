@@ -58,6 +58,8 @@ from echelon.baselines.perishable_policies import ewa as ewa
 from echelon.baselines.perishable_policies import perishable_base_stock as perishable_base_stock
 from echelon.baselines.plan import Bound as Bound
 from echelon.baselines.plan import Plan as Plan
+from echelon.baselines.policy_selection import PolicySelection as PolicySelection
+from echelon.baselines.policy_selection import policy_selection_plan as policy_selection_plan
 from echelon.baselines.power_approximation import power_approximation_plan as power_approximation_plan
 from echelon.baselines.reference import reference_of as reference_of
 from echelon.baselines.registry import BASELINES as BASELINES

@@ -25,6 +25,7 @@ from echelon.baselines.one_for_one_plans import metric_plan, one_for_one_plan, t
 from echelon.baselines.optimal import EXACT_BY_TABLE, EXACT_FINITE, EXACT_LONG_RUN, optimal
 from echelon.baselines.perishable_policies import bsp_low_ew, ewa, perishable_base_stock
 from echelon.baselines.plan import Plan
+from echelon.baselines.policy_selection import policy_selection_plan
 from echelon.baselines.power_approximation import power_approximation_plan
 from echelon.baselines.reorder import min_max
 from echelon.baselines.reorder_lots_exact import optimal_reorder_lots_plan
@@ -75,6 +76,7 @@ HEURISTICS: Mapping[str, Callable[..., Plan]] = {
     "federgruen_zipkin": federgruen_zipkin_plan,
     "guaranteed_service": guaranteed_service_plan,
     "multistage": multistage_plan,
+    "policy_selection": policy_selection_plan,
 }
 """Rules for one kind of problem, with parameters by formula or exact evaluation."""
 

@@ -148,6 +148,7 @@ GROUPS: list[tuple[tuple[str, ...], set[str]]] = [
     (("one_for_one", "metric", "two_moment"), {"echelon/OneWarehouse-v0"}),
     (("eppen_schrage", "federgruen_zipkin"), {"echelon/OneWarehouse-v0"}),
     (("multistage",), {"echelon/Serial-v0", "echelon/OneWarehouse-v0"}),
+    (("policy_selection",), {"echelon/SingleLocation-v0", "echelon/LostSales-v0", "echelon/Perishable-v0"}),
     (
         ("guaranteed_service",),
         {"echelon/Serial-v0", "echelon/OneWarehouse-v0", "echelon/Assembly-v0", "echelon/Network-v0"},
