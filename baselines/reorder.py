@@ -33,9 +33,11 @@ def min_max(
     scenarios: Scenarios | None = None,
     seed: int = 0,
 ) -> Plan:
-    """(s, S) levels [E] on the inventory position, tuned on `scenarios` unless both are given.
+    """(s, S) levels [E] on a position, tuned on `scenarios` unless both are given.
 
-    Without a fixed cost anywhere they are the tuned base-stock levels: it pays to order in every period.
+    Without a fixed cost anywhere the levels on an inventory position are the tuned base-stock levels: it pays to
+    order in every period. A rule that goes by the stock on hand orders again while an order is under way; see
+    `OrderUpTo`.
     """
     if (reorder is None) != (up_to is None):
         raise MethodError("reorder and up_to must be given together, or both left to be tuned")
@@ -52,9 +54,9 @@ def min_max(
         _, spread = lead_time_moments(problem)
         codec = Codec(problem.network)
         lot = codec.economic_lot
-        every_period = (base_stock if position == "installation" else echelon_base_stock)(problem, scenarios=common)
+        every_period = (echelon_base_stock if position == "echelon" else base_stock)(problem, scenarios=common)
         levels = every_period.parameters["levels"]
-        if not lot.any():
+        if not lot.any() and position != "on_hand":
             return _plan(problem, levels, levels, position)
         points = np.asarray(levels)
         best = tune(

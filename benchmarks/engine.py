@@ -33,6 +33,7 @@ from echelon.envs.catalogue import make_problem
 from echelon.envs.dynamics import initial_state
 from echelon.envs.gym_env import NetworkEnv
 from echelon.envs.network import Network
+from echelon.envs.node_outcome import simulate_nodes
 from echelon.envs.policy import order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
@@ -82,6 +83,7 @@ def measure(peers: Ask) -> dict[str, float | None]:
         **({} if limit is None else {"limit": (limit, node_periods)}),
         "warehouse": (warehouse, warehouse_node_periods),
         "sampled": (with_sampling, node_periods),
+        "by node": (lambda: simulate_nodes(problem, rule, scenarios), node_periods),
         "all quantities": (lambda: simulate(problem, rule, scenarios), node_periods),
         "specified": (
             lambda: simulate(problem, rule, scenarios[:64], backend="specification"),
@@ -125,11 +127,13 @@ def figures(rounds: list[dict[str, float | None]]) -> dict[str, float | None]:
         "node_periods_per_cpu_second": rate("fused"),
         "node_periods_per_cpu_second_one_warehouse": rate("warehouse"),
         "node_periods_per_cpu_second_with_sampling": rate("sampled"),
+        "node_periods_per_cpu_second_by_node": rate("by node"),
         "node_periods_per_cpu_second_all_quantities": rate("all quantities"),
         "env_steps_per_cpu_second": rate("env"),
         "vector_env_steps_per_cpu_second": rate("vector env"),
         "ratio_to_limit": ratio("limit", "fused"),
         "ratio_to_limit_one_warehouse": ratio("limit", "warehouse"),
+        "ratio_cost_to_cost_and_service_by_node": ratio("by node", "fused"),
         "ratio_to_stockpyl": ratio("stockpyl", "fused"),
         "ratio_to_gym_invmgmt": ratio("gym-invmgmt", "fused"),
         "ratio_fused_to_specification": ratio("specified", "fused"),

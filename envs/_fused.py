@@ -1,4 +1,4 @@
-"""The fastest rollout: parametric rules on plain networks, for the cost of each replication and nothing else.
+"""The fastest rollout: parametric rules on plain networks, for the cost of each replication.
 
 A network is plain if every node has one supply link with a fixed lead time and none of the features
 that `plain` names: serial systems and distribution trees. The sequence of events is that of
@@ -15,7 +15,7 @@ that `plain` names: serial systems and distribution trees. The sequence of event
   same, everything is exact in single precision as long as nothing exceeds 2^24. A bound on the
   quantities tells beforehand, the sums are watched, and where either fails the block is run in double
   precision. So the precision changes no result, nor does the number of threads or the way in which the
-  batch is split.
+  batch is split. For the cost and the service of every node there are more sums (`rollout_nodes`).
 
 Rows are blocks of W replications, and all rows of a block are in one matrix. The link into a node goes
 by the number of the node, and nodes are numbered receivers first. Other axes: T periods, C outlets,
@@ -34,8 +34,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echelon.envs import _fused_kernel as kernel
+from echelon.envs import _fused_service as service
 from echelon.envs._compiled import aligned
-from echelon.envs._fused_plan import common_weight, largest_demand, plan_of, structure_of, weights_of
+from echelon.envs._fused_plan import (
+    Structure,
+    common_weight,
+    largest_demand,
+    plan_of,
+    structure_of,
+    weights_of,
+)
 from echelon.envs.arrays import PRIORITY, PROPORTIONAL, network_arrays
 from echelon.envs.network import Network
 from echelon.envs.policy import OrderUpTo
@@ -105,26 +113,67 @@ def rollout_cost(
     This is `simulate(...).cost` for the networks and rules that `can_fuse`. Demand that is used more than
     once is best packed before.
     """
-    structure = structure_of(network)
     packed = demand if isinstance(demand, PackedDemand) else pack(demand)
     cost = np.empty(packed.rows.shape[1])
-    width = _width(len(cost))
-    done = [False] * -(-len(cost) // width)
-    fits = structure.whole_units and packed.largest_total <= largest_demand(structure, rule)
-    for precision in (np.float32, np.float64) if fits and common_weight(weights) is not None else (np.float64,):
+
+    def run(plan: kernel.Plan, weighing: kernel.Weights, block: slice, work: kernel.Work) -> bool:
+        return bool(kernel.run(plan, weighing, packed.rows, block.start, cost[block], work))
+
+    _in_blocks(run, structure_of(network), rule, packed, weights, threads=threads)
+    return cost
+
+
+def rollout_nodes(
+    network: Network, rule: OrderUpTo, demand: PackedDemand, weights: Floats, *, threads: int = 1
+) -> dict[str, Floats]:
+    """[B, N] by name: the cost of every node, what it holds, and `COUNTS`, for what `can_fuse` on whole units.
+
+    Each period counts with its weight [T]; arrivals and failed cycles count as 1.
+    """
+    structure = structure_of(network, by_node=True)
+    counters = structure.service
+    totals = np.empty((len(structure.start) - structure.sums, demand.rows.shape[1]))
+
+    def run(plan: kernel.Plan, weighing: kernel.Weights, block: slice, work: kernel.Work) -> bool:
+        return bool(service.run(plan, weighing, counters, demand.rows, block.start, totals[:, block], work))
+
+    _in_blocks(run, structure, rule, demand, weights, threads=threads)
+    weighing = weights_of(structure, weights, np.float64)
+    scale = weighing.scale
+    cost = np.repeat(scale * weighing.base[:, None], totals.shape[1], axis=1)
+    for payer, rate, total in zip(structure.payer, scale * structure.rate, totals, strict=False):
+        cost[payer] += rate * total
+    found = {name: totals[counters[name] - structure.sums] for name in service.COUNTS}
+    found["held"] = totals[structure.nodes["held"] - structure.sums]
+    for name in ("held", *service.WEIGHTED):
+        found[name] *= scale
+    number = np.argsort(network_arrays(network).target[structure.link])
+    return {name: values[number].T for name, values in (found | {"cost": cost}).items()}
+
+
+Run = Callable[[kernel.Plan, kernel.Weights, slice, kernel.Work], bool]
+"""Runs the replications of a block; returns whether the precision sufficed."""
+
+
+def _in_blocks(
+    run: Run, structure: Structure, rule: OrderUpTo, packed: PackedDemand, weights: Floats, *, threads: int
+) -> None:
+    """Run all blocks, in single precision where that is exact."""
+    width = _width(packed.rows.shape[1])
+    done = [False] * -(-packed.rows.shape[1] // width)
+    fits = packed.largest_total <= largest_demand(structure, rule) and common_weight(weights) is not None
+    for precision in (np.float32, np.float64) if fits else (np.float64,):
         plan, weighing = plan_of(structure, rule, precision), weights_of(structure, weights, precision)
 
-        def run(blocks: range, plan: kernel.Plan = plan, weighing: kernel.Weights = weighing) -> None:
-            work = _work(plan, weighing, width)
+        def run_some(blocks: range, plan: kernel.Plan = plan, weighing: kernel.Weights = weighing) -> None:
+            work = _work(plan, width)
             for block in blocks:
                 if not done[block]:
-                    begin = block * width
-                    done[block] = kernel.run(plan, weighing, packed.rows, begin, cost[begin : begin + width], work)
+                    done[block] = run(plan, weighing, slice(block * width, (block + 1) * width), work)
 
-        _in_threads(run, len(done), threads)
+        _in_threads(run_some, len(done), threads)
         if all(done):
             break
-    return cost
 
 
 def _in_threads(run: Callable[[range], None], blocks: int, threads: int) -> None:
@@ -144,12 +193,12 @@ def _width(batch: int) -> int:
     return -(-batch // (16 * blocks)) * 16
 
 
-def _work(plan: kernel.Plan, weights: kernel.Weights, width: int) -> kernel.Work:
+def _work(plan: kernel.Plan, width: int) -> kernel.Work:
     precision, scratch = plan.start.dtype, 2 * plan.receivers.shape[1] + 2
     return kernel.Work(
         rows=aligned((len(plan.start), width), precision),
         demand=aligned((int(plan.nodes["outlet"].max()) + 1, width), precision),
-        totals=aligned((len(weights.rate), width), np.float64),
+        totals=aligned((len(plan.start) - plan.sums, width), np.float64),
         now=np.zeros(len(plan.nodes), dtype=kernel.NOW),
         small=aligned((scratch, width), np.uint16),
         large=aligned((scratch, width), np.float64),

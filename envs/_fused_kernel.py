@@ -101,6 +101,8 @@ class Plan(NamedTuple):
     """Sums below this are exact."""
     whole_units: bool
     echelon: bool
+    on_hand: bool
+    """Whether a position leaves out what is on order."""
     review_period: int
 
 
@@ -113,8 +115,8 @@ class Weights(NamedTuple):
     """[N, T] the weights of the periods that a shipment of a period spends in transit, added up."""
     rate: Any
     """[S] money per unit of a sum."""
-    base: float
-    """The cost of what is in transit at the start."""
+    base: Any
+    """[N] the cost of what is in transit to each node at the start, in double precision."""
     scale: float
     """What the whole cost is multiplied by in the end."""
 
@@ -151,16 +153,19 @@ def run(plan, weights, demand, begin, cost, work):  # type: ignore[no-untyped-de
 
     Where it is not, single precision was too short.
     """
-    width, periods, exact = work.rows.shape[1], len(weights.period), True
-    _start(plan, work)
+    periods, exact = len(weights.period), True
+    start(plan, work)
     for t in range(periods):
-        _load(demand, t, begin, len(cost), work.demand)
-        _period(plan, weights, t, work)
+        load(demand, t, begin, len(cost), work.demand)
+        turn(plan.nodes, work.now)
+        period(plan, weights, t, work)
         if (t + 1) % FLUSH == 0 or t + 1 == periods:
-            for s in range(len(work.totals)):
-                exact &= _flush(width, at(work.rows, plan.sums + s), at(work.totals, s)) < plan.limit
+            exact &= flush(plan, work)
+    base = 0.0
+    for v in range(len(plan.nodes)):
+        base += weights.base[v]
     for b in range(len(cost)):
-        cost[b] = weights.base
+        cost[b] = base
         for s in range(len(weights.rate)):
             cost[b] += weights.rate[s] * work.totals[s, b]
         cost[b] *= weights.scale
@@ -168,7 +173,7 @@ def run(plan, weights, demand, begin, cost, work):  # type: ignore[no-untyped-de
 
 
 @compiled
-def _start(plan, work):  # type: ignore[no-untyped-def]
+def start(plan, work):  # type: ignore[no-untyped-def]
     """The initial state in every replication of the block."""
     width = work.rows.shape[1]
     for r in range(len(work.rows)):
@@ -183,7 +188,7 @@ def _start(plan, work):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _load(demand, t, begin, count, loaded):  # type: ignore[no-untyped-def]
+def load(demand, t, begin, count, loaded):  # type: ignore[no-untyped-def]
     """Read the demand of a period, and have that of a later one fetched."""
     outlets, batch, line = len(loaded), demand.shape[1], LINE // demand.itemsize
     for c in range(outlets):
@@ -194,11 +199,12 @@ def _load(demand, t, begin, count, loaded):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _period(plan, weights, t, work):  # type: ignore[no-untyped-def]
+def period(plan, weights, t, work):  # type: ignore[no-untyped-def]
     """One period: nodes review and serve, receivers first; then those with lead time 0 serve, suppliers first."""
     rows, now, demand = work.rows, work.now, work.demand
-    _turn(plan.nodes, now)
     reviews, weight = t % plan.review_period == 0, weights.period[t]
+    if plan.on_hand:
+        _find_positions(plan, rows, now)
     for v in range(len(plan.nodes)):
         if plan.nodes[v].kind == MIXED:
             _set(rows.shape[1], at(rows, plan.nodes[v].asked), ZERO)
@@ -220,6 +226,20 @@ def _period(plan, weights, t, work):  # type: ignore[no-untyped-def]
     if plan.echelon:
         _tell_suppliers(plan, demand, rows)
     _charge_links(plan, weights, t, rows, now)
+
+
+@compiled
+def _find_positions(plan, rows, now):  # type: ignore[no-untyped-def]
+    """Positions that leave out what is on order: the net stock with what is due, less what receivers wait for."""
+    width = rows.shape[1]
+    for v in range(len(plan.nodes)):
+        node = plan.nodes[v]
+        position = at(rows, node.position)
+        _copy(width, position, at(rows, node.stock))
+        if node.lead_time > 0:  # else it is in stock already
+            _increase(width, position, at(rows, now[v].due))
+        for k in range(node.receivers):
+            _decrease(width, position, at(rows, plan.nodes[plan.receivers[v, k]].owed))
 
 
 @compiled
@@ -248,7 +268,7 @@ def _charge_links(plan, weights, t, rows, now):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _turn(nodes, now):  # type: ignore[no-untyped-def]
+def turn(nodes, now):  # type: ignore[no-untyped-def]
     """Turn every ring by a row. Orders from outside go into the row that was due before: they ship as they are."""
     for v in range(len(nodes)):
         node, before = nodes[v], now[v].due
@@ -614,8 +634,17 @@ def _pack_row(width, values, packed, totals):  # type: ignore[no-untyped-def]
     return largest
 
 
+@compiled
+def flush(plan, work):  # type: ignore[no-untyped-def]
+    """Move all sums to the totals; whether they were exact."""
+    exact = True
+    for s in range(len(work.totals)):
+        exact &= _flush_row(work.rows.shape[1], at(work.rows, plan.sums + s), at(work.totals, s)) < plan.limit
+    return exact
+
+
 @vectorised
-def _flush(width, sums, totals):  # type: ignore[no-untyped-def]
+def _flush_row(width, sums, totals):  # type: ignore[no-untyped-def]
     """Move the sums to the totals; returns the largest, rounded down."""
     largest = np.int64(0)
     for b in range(width):

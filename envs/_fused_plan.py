@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -9,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echelon.envs._fused_kernel import ASKING, CHAIN, LEAF, LEVELS, MIXED, NODE, SCRATCH, SINGLE_LIMIT, Plan, Weights
+from echelon.envs._fused_service import COUNTS, SERVICE, STATES
 from echelon.envs.arrays import PRIORITY, NetworkArrays, network_arrays
 from echelon.envs.dynamics import initial_state
-from echelon.envs.network import Network
+from echelon.envs.network import Link, Network, Node
 from echelon.envs.policy import OrderUpTo
 
 Floats = NDArray[np.float64]
@@ -35,45 +37,57 @@ class Structure(NamedTuple):
     scratch: int
     sums: int
     rate: Floats
-    """[S]"""
+    """[S] of the sums that cost money, which come first."""
+    payer: Any
+    """[S] the node whose cost it is, -1 if that of several."""
+    service: Any
+    """[N] of `SERVICE`; empty where only the cost is asked for."""
     transit: Floats
-    """[L] money per period for what is in each slot of the pipelines at the start."""
+    """[N, L] money per period for what is in each slot of the pipeline to each node at the start."""
     bound: tuple[float, float, float]
     """See `_bound`."""
     whole_units: bool
 
 
 @lru_cache(maxsize=256)
-def structure_of(network: Network) -> Structure:
-    """The structure of a plain network."""
+def structure_of(network: Network, *, by_node: bool = False) -> Structure:
+    """The structure of a plain network: for its cost only, or for the cost and the service of every node."""
     arrays, state = network_arrays(network), initial_state(network, 1)
     order = arrays.upstream_first[::-1]
     link = arrays.in_links[order, 0]
-    nodes, receivers = _nodes(arrays, order, link)
+    nodes, receivers = _nodes(arrays, order, link, by_node=by_node)
     scratch = _number_rows(nodes)
-    sums = scratch + SCRATCH
-    rate = _number_sums(nodes, receivers, arrays, order, link, sums)
+    states = scratch + SCRATCH
+    sums = states + (len(STATES) * len(nodes) if by_node else 0)
+    rate, payer = _number_sums(nodes, receivers, arrays, order, link, sums, by_node=by_node)
+    service = np.zeros(len(nodes) if by_node else 0, dtype=SERVICE)
+    _number(service, STATES, states)
+    _number(service, COUNTS, sums + len(rate))
+    count = sums + len(rate) + len(COUNTS) * len(service)
     return Structure(
         link=link,
         nodes=nodes,
         receivers=receivers,
         comparators=_comparators(receivers.shape[1]),
-        start=_start(nodes, state.on_hand[0, order], state.pipeline[0, link], sums + len(rate)),
+        start=_start(nodes, [network.nodes[n] for n in order], [network.links[e] for e in link], count),
         positions={
             "installation": state.inventory_position[0, link],
             "echelon": state.echelon_inventory_position[0, link],
+            "on_hand": state.inventory_level[0, order],
         },
         lost=1.0 - np.append(arrays.waits, 1.0)[nodes["outlet"]],
         scratch=scratch,
         sums=sums,
         rate=rate,
-        transit=arrays.transit_holding_cost @ state.pipeline[0],
+        payer=payer,
+        service=service,
+        transit=arrays.transit_holding_cost[link, None] * state.pipeline[0, link],
         bound=_bound(nodes, receivers, float(state.on_hand.sum() + state.pipeline.sum())),
         whole_units=arrays.whole_units,
     )
 
 
-def _nodes(arrays: NetworkArrays, order: Any, link: Any) -> tuple[Any, NDArray[np.int64]]:
+def _nodes(arrays: NetworkArrays, order: Any, link: Any, *, by_node: bool) -> tuple[Any, NDArray[np.int64]]:
     """[N] of `NODE`, without the rows, and the receivers [N, K]."""
     number = np.append(np.argsort(order), -1)
     receivers = number[np.append(arrays.target, -1)[arrays.out_links[order]]]
@@ -84,7 +98,7 @@ def _nodes(arrays: NetworkArrays, order: Any, link: Any) -> tuple[Any, NDArray[n
     nodes["outlet"] = np.where(arrays.outlet_column < len(arrays.outlet), arrays.outlet_column, -1)[order]
     nodes["drops"] = arrays.keeps_backlog[link] == 0
     nodes["by_priority"] = arrays.allocation[order] == PRIORITY
-    nodes["kind"] = _kinds(nodes, may_ask=not (arrays.fixed_cost.any() or (arrays.waits < 1).any()))
+    nodes["kind"] = _kinds(nodes, may_ask=not (by_node or arrays.fixed_cost.any() or (arrays.waits < 1).any()))
     return nodes, receivers
 
 
@@ -98,20 +112,30 @@ def _kinds(nodes: Any, *, may_ask: bool) -> NDArray[np.int64]:
     return kinds
 
 
+def _number(table: Any, names: Sequence[str], first: int) -> None:
+    """Give each node a row of every name, from the row `first` on."""
+    for place, name in enumerate(names):
+        table[name] = first + place * len(table) + np.arange(len(table))
+
+
 def _number_rows(nodes: Any) -> int:
     """Give the nodes their rows; returns how many there are. An outside source ships orders as they are."""
     count = len(nodes)
     names = ("position", "stock", "owed", "order", "asked", "unshipped")
-    for place, name in enumerate(names):
-        nodes[name] = np.arange(count) + place * count
+    _number(nodes, names, 0)
     nodes["ring_size"] = np.where(nodes["source"] >= 0, np.maximum(nodes["lead_time"], 1), nodes["lead_time"] + 1)
     ends = len(names) * count + np.cumsum(nodes["ring_size"])
     nodes["ring"] = ends - nodes["ring_size"]
     return int(ends[-1])
 
 
-def _number_sums(nodes: Any, receivers: Any, arrays: NetworkArrays, order: Any, link: Any, first: int) -> Floats:
-    """Give the nodes the rows of their sums, one for all quantities of a kind with the same rate [S]."""
+def _number_sums(
+    nodes: Any, receivers: Any, arrays: NetworkArrays, order: Any, link: Any, first: int, *, by_node: bool
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Give the nodes the rows of their sums; returns their rates and payers [S].
+
+    By node every one has its own, else there is one for all quantities of a kind with the same rate.
+    """
     stockout_cost = np.append(arrays.stockout_cost, 0.0)  # where there are no customers
     rates = {
         "held": arrays.holding_cost[order],
@@ -120,8 +144,9 @@ def _number_sums(nodes: Any, receivers: Any, arrays: NetworkArrays, order: Any, 
         "shipped": arrays.unit_cost[link],
         "in_transit": arrays.transit_holding_cost[link],
     }
-    numbers: dict[tuple[str, float], int] = {}
-    for v in np.flatnonzero(nodes["kind"] == CHAIN).tolist():  # usual: in transit at the holding cost of the sender
+    numbers: dict[tuple[str, float, int], int] = {}
+    chains = [] if by_node else np.flatnonzero(nodes["kind"] == CHAIN).tolist()
+    for v in chains:  # usual: in transit at the holding cost of the sender
         receiver = receivers[v, 0]
         if rates["in_transit"][receiver] and rates["in_transit"][receiver] == rates["held"][v]:
             nodes["with_transit"][v], rates["in_transit"][receiver] = 1, 0.0
@@ -129,17 +154,17 @@ def _number_sums(nodes: Any, receivers: Any, arrays: NetworkArrays, order: Any, 
         nodes[kind] = -1
         for v, rate in enumerate(of_nodes):
             if rate or kind in ("held", "short"):
-                nodes[kind][v] = first + numbers.setdefault((kind, float(rate)), len(numbers))
-    return np.array([rate for _, rate in numbers])
+                payer = v if by_node else -1
+                nodes[kind][v] = first + numbers.setdefault((kind, float(rate), payer), len(numbers))
+    return np.array([rate for _, rate, _ in numbers]), np.array([payer for _, _, payer in numbers])
 
 
-def _start(nodes: Any, on_hand: Floats, pipeline: Floats, count: int) -> Floats:
+def _start(nodes: Any, places: Sequence[Node], links: Sequence[Link], count: int) -> Floats:
     """[count] the value of every row at the start, without the positions."""
     start = np.zeros(count)
-    start[nodes["stock"]] = on_hand
-    for node, slots in zip(nodes, pipeline, strict=True):
-        later = node["lead_time"] - 1  # the last slot is filled in period 0
-        start[node["ring"] + 1 : node["ring"] + 1 + later] = slots[: max(0, later)]
+    for node, place, link in zip(nodes, places, links, strict=True):
+        start[node["stock"]] = place.initial_on_hand
+        start[node["ring"] : node["ring"] + node["lead_time"]] = link.initial_in_transit
     return start
 
 
@@ -179,6 +204,8 @@ def _bound(nodes: Any, receivers: NDArray[np.int64], stocks: float) -> tuple[flo
 
 def largest_demand(structure: Structure, rule: OrderUpTo) -> float:
     """The largest total demand of a replication that keeps every quantity exact in single precision."""
+    if not structure.whole_units or rule.position == "on_hand":  # such orders have no bound: they ignore one another
+        return -np.inf
     stocks, of_levels, of_demand = structure.bound
     levels = 2.0 * (stocks + float(np.sum(np.abs(rule.reorder) + np.abs(rule.up_to) + rule.lot)))
     return (SINGLE_LIMIT - levels * of_levels) / of_demand
@@ -204,6 +231,7 @@ def plan_of(structure: Structure, rule: OrderUpTo, precision: Precision) -> Plan
         limit=SINGLE_LIMIT if precision is np.float32 else np.inf,
         whole_units=structure.whole_units,
         echelon=rule.position == "echelon",
+        on_hand=rule.position == "on_hand",
         review_period=rule.review_period,
     )
 
@@ -220,7 +248,7 @@ def weights_of(structure: Structure, weights: Floats, precision: Precision) -> W
     """What the compiled code reads of the weights [T]; a common weight becomes 1, so that whole sums stay whole."""
     scale = common_weight(weights) or 1.0
     period = weights / scale
-    spent = np.zeros((len(structure.transit) + 1, len(weights)))
+    spent = np.zeros((structure.transit.shape[1] + 1, len(weights)))
     for length in range(1, len(spent)):
         spent[length] = spent[length - 1]
         spent[length, : 1 - length or None] += period[length - 1 :]
@@ -228,6 +256,6 @@ def weights_of(structure: Structure, weights: Floats, precision: Precision) -> W
         period=period.astype(precision),
         transit=spent[structure.nodes["lead_time"]].astype(precision),
         rate=structure.rate,
-        base=float(structure.transit @ spent[1:, 0]),
+        base=structure.transit @ spent[1:, 0],
         scale=scale,
     )

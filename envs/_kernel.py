@@ -23,6 +23,7 @@ from echelon.envs._compiled import compiled
 from echelon.envs._layout import (
     F_ORDERED,
     S_LINKS,
+    S_NODES,
     memory_of,
     quantities_of,
     rows_of,
@@ -32,6 +33,7 @@ from echelon.envs._layout import (
 from echelon.envs._period import add_costs, period, turn_pipelines
 from echelon.envs._positions import order_by_rule
 from echelon.envs._rows import accumulate, copy_row, multiply_by, put
+from echelon.envs._service import ARRIVALS, COUNTS, NAMES, SPARE, begin_service, count_service
 from echelon.envs.arrays import NetworkArrays
 from echelon.envs.policy import OrderUpTo
 from echelon.envs.scenarios import Scenarios
@@ -62,6 +64,7 @@ class Rule(NamedTuple):
     cap: Any
     lot: Any
     echelon: bool
+    on_hand: bool
     review_period: int
 
 
@@ -132,20 +135,42 @@ def rollout(
     Returns the sums over the periods, weighted by `weights` [T], of every quantity of the ledger:
     [B, N], [B, E] or [B, C].
     """
+    return rollout_nodes(start, rule, scenarios, weights=weights, threads=threads, served=False)[0]
+
+
+def rollout_nodes(
+    start: State,
+    rule: OrderUpTo,
+    scenarios: Scenarios,
+    *,
+    weights: np.ndarray,
+    threads: int = 1,
+    served: bool = True,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What `rollout` returns, and `COUNTS` [B, N] of the service of every node by name, if that is asked for.
+
+    Arrivals and failed cycles count as 1 in every period with a weight.
+    """
     arrays = start.arrays
     tables, rows = tables_of(arrays), rows_of(arrays)
     stocks, draws = memory_of(start)[:, 0].copy(), draws_of(scenarios)
+    initial = np.array([node.initial_on_hand for node in start.network.nodes])
+    counts = np.zeros((len(COUNTS) * len(initial) if served else 0, scenarios.replications))
     totals = np.zeros((rows.entry, scenarios.replications))
-    levels = Rule(rule.reorder, rule.up_to, rule.cap, rule.lot, rule.position == "echelon", rule.review_period)
+    echelon, on_hand = (rule.position == name for name in ("echelon", "on_hand"))
+    levels = Rule(rule.reorder, rule.up_to, rule.cap, rule.lot, echelon, on_hand, rule.review_period)
 
     def run(first: int, last: int) -> None:
         width = last - first
         work = (np.empty((rows.memory, width)), np.zeros((rows.entry, width)), np.empty((rows.scratch, width)))
         block = (tables.at, *work, _buffer(arrays))
-        _rollout_block(tables, levels, block, stocks, draws, start.period, weights, totals, first)
+        service = np.empty((NAMES * len(initial) + SPARE if served else 0, width))
+        _rollout_block(tables, levels, block, stocks, draws, start.period, weights, totals, first, initial, service)
+        counts[:, first:last] = service[: len(counts)]
 
     in_blocks(run, scenarios.replications, threads=threads)
-    return quantities_of(arrays, totals)
+    by_name = counts.reshape(len(COUNTS), -1, scenarios.replications)
+    return quantities_of(arrays, totals), {name: count.T for name, count in zip(COUNTS, by_name, strict=True)}
 
 
 def in_blocks(run: Callable[[int, int], None], batch: int, *, threads: int) -> None:
@@ -177,11 +202,15 @@ def _step_batch(net, memory, orders, draws, t, entry, work, buffer):  # type: ig
 
 
 @compiled
-def _rollout_block(net, rule, block, stocks, draws, start, weights, totals, first):  # type: ignore[no-untyped-def]
+def _rollout_block(  # type: ignore[no-untyped-def]
+    net, rule, block, stocks, draws, start, weights, totals, first, on_hand, service
+):
     at, m, f, w, buffer = block
     width = m.shape[1]
     for r in range(len(m)):
         put(row(m, r), stocks[r], 0, width)
+    if len(service) > 0:
+        begin_service(net, service, on_hand, width)
     constant = True
     for t in range(len(weights)):
         if weights[t] != 0.0 and weights[t] != weights[-1]:
@@ -189,10 +218,15 @@ def _rollout_block(net, rule, block, stocks, draws, start, weights, totals, firs
     for t in range(len(weights)):
         order_by_rule(net, rule, block, start + t, width)
         period(net, block, draws, t, t, 0, width, first)
-        if weights[t] != 0.0:
-            weight = 1.0 if constant else weights[t]
+        weight = 1.0 if constant and weights[t] != 0.0 else weights[t]
+        if len(service) > 0:
+            count_service(net, block, service, weight, width)
+        if weight != 0.0:
             for r in net.live:
                 accumulate(totals[r, first : first + width], row(f, r), weight, width)
     if constant:
         for r in net.live:
             multiply_by(totals[r, first : first + width], weights[-1], width)
+        if len(service) > 0:
+            for r in range(ARRIVALS * net.at[S_NODES]):
+                multiply_by(row(service, r), weights[-1], width)

@@ -80,7 +80,7 @@ def order_by_rule(net, rule, block, period, hi):  # type: ignore[no-untyped-def]
         if net.link_number[QUANTITY, e] != 1.0:
             multiply_by(position, net.link_number[QUANTITY, e], hi)
         if not net.link[LATERAL, e]:
-            add_on_order(net, block, e, position, hi)
+            add_on_order(net, block, e, rule.on_hand, position, hi)
         order = row(f, orders + e)
         if rule.lot[e] > 0.0:
             order_lots(order, position, rule.reorder[e], rule.lot[e], rule.cap[e], hi)
@@ -111,16 +111,18 @@ def inventory_level(net, block, n, level, lo, hi):  # type: ignore[no-untyped-de
 
 
 @inlined
-def add_on_order(net, block, e, position, hi):  # type: ignore[no-untyped-def]
-    """Add what the pool of a link has on order, with what its links before this one have just ordered."""
+def add_on_order(net, block, e, here, position, hi):  # type: ignore[no-untyped-def]
+    """Add what the pool of a link has on order, or of that only what is `here`, and what its links before this one
+    have just ordered."""
     at, m, f, w, buffer = block
     if not net.node[PLAIN, net.link[TARGET, e]]:
         increase(position, row(m, at[M_COMPONENTS] + net.link[POOL, e]), 0, hi)
     for k in range(net.link[ALL_SOURCES_COUNT, e]):
         g = net.flat[net.link[ALL_SOURCES, e] + k]
-        increase_twice(position, row(m, at[M_IN_TRANSIT] + g), row(m, at[M_OWED] + g), hi)
-        for slot in range(net.link[DELAY, g]):
-            increase(position, row(m, at[M_REQUESTS] + g * at[S_DELAYS] + slot), 0, hi)
+        if not here:
+            increase_twice(position, row(m, at[M_IN_TRANSIT] + g), row(m, at[M_OWED] + g), hi)
+            for slot in range(net.link[DELAY, g]):
+                increase(position, row(m, at[M_REQUESTS] + g * at[S_DELAYS] + slot), 0, hi)
         if g < e:
             increase(position, row(f, at[F_ORDERED] + g), 0, hi)
 

@@ -167,12 +167,12 @@ class Codec:
         return scale if scale > 0 else 1.0
 
     @cached_property
-    def _cycle(self) -> int:
+    def cycle(self) -> int:
         """Periods after which the calendar of all demand begins anew, 1 for demand without a calendar."""
         return math.lcm(*(law.cycle for law in self.network.laws))
 
     @cached_property
-    def _sights(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    def sights(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
         """[D] the rows of the memory that are observed, those to take off them (-1 for none), and the units."""
         per_node, _ = self._units
         nodes, outlets = range(len(per_node)), self.arrays.outlet_column
@@ -217,7 +217,7 @@ class Codec:
     @cached_property
     def observation_space(self) -> spaces.Box:
         """Box [D]."""
-        size = len(self._sights[0]) + (2 if self._cycle > 1 else 0)
+        size = len(self.sights[0]) + (2 if self.cycle > 1 else 0)
         return spaces.Box(-OBSERVATION_BOUND, OBSERVATION_BOUND, (size,), np.float32)
 
     @cached_property
@@ -250,7 +250,7 @@ class Codec:
         """For each node the columns of the observation that concern it: its stock, the links into it, what it owes
         and whether the links out of it are up, and the phase of the calendar."""
         arrays, at = self.arrays, tables_of(self.arrays).at
-        rows = self._sights[0]
+        rows = self.sights[0]
         concerned = [set(range(len(rows), self.observation_space.shape[0])) for _ in self.network.nodes]
         by_node = ((M_ON_HAND, 1), (M_IN_PROCESS, arrays.process_slots), (M_AGES, arrays.ages), (M_NODE_UP, 1))
         by_link = (
@@ -279,12 +279,12 @@ class Codec:
 
     def observe_memory(self, memory: Floats, period: int) -> NDArray[np.float32]:
         """Observations [B, D] of the stocks in a memory."""
-        rows, less, units = self._sights
-        width = len(rows) + (2 if self._cycle > 1 else 0)
+        rows, less, units = self.sights
+        width = len(rows) + (2 if self.cycle > 1 else 0)
         observation = np.empty((memory.shape[1], width), dtype=np.float32)
         _coding.observe(memory, rows, less, units, OBSERVATION_BOUND, observation)
-        if self._cycle > 1:
-            angle = 2 * np.pi * (period % self._cycle) / self._cycle
+        if self.cycle > 1:
+            angle = 2 * np.pi * (period % self.cycle) / self.cycle
             observation[:, -2:] = np.sin(angle), np.cos(angle)
         return observation
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from echelon.envs.errors import PolicyError
 from echelon.envs.network import Network
 from echelon.envs.state import State
 
-Position = Literal["installation", "echelon"]
+Position = Literal["installation", "echelon", "on_hand"]
+"""What a parametric rule goes by; see `OrderUpTo`."""
 
 
 @runtime_checkable
@@ -41,7 +42,10 @@ class OrderUpTo:
     the position above `reorder`. Orders are placed in every `review_period`-th period.
 
     The position is that of the installation, less what the receivers of the node order in this very
-    period, or that of the echelon. Alternative sources of a component decide in the order of the
+    period; or that of the echelon; or the stock on hand, which is that of the installation without what
+    is on order from earlier periods. A rule that goes by the stock on hand, as Min/Max often does in
+    practice, orders again in every period until an order has arrived: with Min 10, Max 25 and 8 on hand
+    it orders 17, whatever is under way. Alternative sources of a component decide in the order of the
     links, each knowing what the ones before it have just been asked for. Levels are units.
     """
 
@@ -74,7 +78,11 @@ class OrderUpTo:
         arrays = state.arrays
         decided = orders * ~arrays.is_lateral
         after = replace(state, owed=state.owed + decided)
-        position = after.echelon_inventory_position if self.position == "echelon" else after.inventory_position
+        if self.position == "on_hand":
+            here = gather_sum(state.components + decided, arrays.pool_links) * ~arrays.is_lateral
+            position = after.inventory_level[:, arrays.target] * arrays.quantity + here
+        else:
+            position = after.echelon_inventory_position if self.position == "echelon" else after.inventory_position
         return position - gather_sum(decided, arrays.later_sources)
 
     def _orders(self, position: Array) -> Array:
@@ -99,8 +107,8 @@ def order_up_to(
     review_period: int = 1,
 ) -> OrderUpTo:
     """A parametric rule with one level per link, in the order of `network.links`. Raises `PolicyError`."""
-    if position not in ("installation", "echelon"):
-        raise PolicyError(f"position must be 'installation' or 'echelon' (got {position!r})")
+    if position not in get_args(Position):
+        raise PolicyError(f"position must be one of {', '.join(get_args(Position))} (got {position!r})")
     if not isinstance(review_period, int | np.integer) or review_period < 1:
         raise PolicyError(f"review_period must be a whole number of at least 1 (got {review_period!r})")
     levels = _per_link(network, "up_to", up_to)

@@ -22,7 +22,7 @@ class Rule(TypedDict):
     lot: Sequence[float]
     """Multiples to order in; 0 to order up to `up_to`."""
     review_period: int
-    position: Literal["installation", "echelon"]
+    position: Literal["installation", "echelon", "on_hand"]
 
 
 def inventory_position(network: Network, view: View) -> list[float]:
@@ -44,6 +44,16 @@ def echelon_position(network: Network, view: View) -> list[float]:
     return [echelon(e) for e in range(len(network.links))]
 
 
+def stock_here(network: Network, view: View) -> list[float]:
+    """Per link: all that the target has of the component, waiting components included, less all that it owes."""
+    levels = inventory_levels(network, view)
+    waiting = [
+        0.0 if link.lateral else sum(view["waiting"][f] for f in pool_of(network, e))
+        for e, link in enumerate(network.links)
+    ]
+    return [link.quantity * levels[link.target] + waiting[e] for e, link in enumerate(network.links)]
+
+
 def _ways(network: Network, e: int) -> int:
     """The first of the links on which the same source feeds the same pool."""
     return next(f for f in pool_of(network, e) if network.links[f].source == network.links[e].source)
@@ -60,18 +70,33 @@ def _on_order(network: Network, view: View, e: int) -> float:
 
 
 def order_up_to_orders(network: Network, rule: Rule, view: View, period: int) -> list[float]:
-    """The orders of a parametric rule: receivers decide first, and each position knows what they ordered."""
-    position = inventory_position if rule["position"] == "installation" else echelon_position
+    """The orders of a parametric rule: receivers decide first, and each position knows what they ordered.
+
+    It also knows what other sources of the same component have just been asked for.
+    """
+    position = {"installation": inventory_position, "echelon": echelon_position, "on_hand": stock_here}[
+        rule["position"]
+    ]
     seen = deepcopy(view)
     orders = [0.0] * len(network.links)
     for node in reversed(upstream_first(network)):
         for e, link in enumerate(network.links):
             if link.target != node.name or period % rule["review_period"]:
                 continue
-            orders[e] = _order(rule, e, position(network, seen)[e], link.max_order)
+            found = position(network, seen)[e]
+            if rule["position"] == "on_hand":
+                found += _just_asked(network, orders, e)
+            orders[e] = _order(rule, e, found, link.max_order)
             if not link.lateral:
                 seen["owed"][e] += accepted(link, orders[e])
     return orders
+
+
+def _just_asked(network: Network, orders: Sequence[float], e: int) -> float:
+    """Of the other sources of the same component."""
+    if network.links[e].lateral:
+        return 0.0
+    return sum(accepted(network.links[f], orders[f]) for f in pool_of(network, e) if f != e)
 
 
 def _order(rule: Rule, e: int, position: float, largest: float | None) -> float:

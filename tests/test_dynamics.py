@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import fields, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from echelon.envs.audit import audit
 from echelon.envs.dynamics import initial_state
 from echelon.envs.errors import ConservationError
 from echelon.envs.network import Network
-from echelon.envs.policy import OrderUpTo, order_up_to
+from echelon.envs.policy import OrderUpTo, Position, order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
 from echelon.envs.simulate import simulate, stepper
@@ -189,7 +189,7 @@ def rules(draw: st.DrawFn, network: Network) -> OrderUpTo:
         reorder=[max(0.0, level - draw(st.integers(0, 5))) for level in levels],
         cap=draw(st.lists(st.integers(1, 20).map(float), min_size=count, max_size=count)),
         lot=draw(st.lists(st.integers(-3, 4).map(lambda q: float(max(q, 0))), min_size=count, max_size=count)),
-        position=draw(st.sampled_from(["installation", "echelon"])),
+        position=draw(st.sampled_from(get_args(Position))),
         review_period=draw(st.integers(1, 3)),
     )
 

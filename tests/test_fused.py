@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from echelon.envs._fused import can_fuse, pack, plain, rollout_cost
 from echelon.envs._fused_plan import _comparators, plan_of
 from echelon.envs.catalogue import make_problem
 from echelon.envs.network import Network
-from echelon.envs.policy import OrderUpTo, order_up_to
+from echelon.envs.policy import OrderUpTo, Position, order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Floats, Scenarios, sample
 from echelon.envs.simulate import simulate
@@ -40,7 +40,7 @@ def rules(draw: st.DrawFn, network: Network, *, jumps: bool) -> OrderUpTo:
         reorder=[max(0.0, s - gap) for s, gap in zip(up_to, levels(8), strict=True)] if jumps else None,
         cap=levels(12) if draw(st.booleans()) else None,
         lot=levels(5) if jumps and draw(st.booleans()) else None,
-        position=draw(st.sampled_from(["installation", "echelon"])),
+        position=draw(st.sampled_from(get_args(Position))),
         review_period=draw(st.integers(1, 3)),
     )
 
