@@ -97,6 +97,13 @@ def first_periods(code: Integers, period: Integers, groups: int) -> Integers:
     return first
 
 
+def last_periods(code: Integers, period: Integers, groups: int) -> Integers:
+    """[G] the greatest period of each group, and -1 where there is none."""
+    last = np.full(groups, -1)
+    np.maximum.at(last, code, period)
+    return last
+
+
 def looked_up(keys: Integers, values: ArrayLike, wanted: Integers) -> tuple[NDArray[np.bool_], Floats]:
     """Which of the wanted keys occur among the keys, and their values, 0 where they do not."""
     order = np.argsort(keys)

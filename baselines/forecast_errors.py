@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import pi, sqrt
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from echelon.baselines.demand_tables import (
     codes,
     first_periods,
     group_sums,
+    last_periods,
     looked_up,
     ratio,
 )
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Estimator = Literal["mad", "rmse", "sd"]
-Missing = Literal["zero", "unknown"]
+Missing = Literal["zero", "between", "unknown"]
 Statistics = dict[str, Floats]
 """Statistics [G] by name, counts among them."""
 ESTIMATORS = ("mad", "rmse", "sd")
@@ -100,7 +101,8 @@ def error_rows(
     """Every forecast that met its demand: item, location, period (and lag), planned, realised, error.
 
     Both tables have item, location, period and quantity, `planned` also a lag if it likes. A period within
-    a series that has no row in `realised` is one without demand, or left out if `missing` is "unknown".
+    a series that has no row in `realised` is one without demand, or left out if `missing` is "unknown". A series lasts
+    to the last period of the whole table, or, if `missing` is "between", to its own last row.
     Periods that are listed in `promotions` (item, location, period) are left out. Raises `ConfigError`
     that lists every defect of the tables.
     """
@@ -157,15 +159,16 @@ def _read(
 
 def _rows(plan: pd.DataFrame, demand: pd.DataFrame, promoted: pd.DataFrame | None, missing: Missing) -> pd.DataFrame:
     """The planned rows whose demand is known, beside it, without those of a promotion."""
-    require_choice("missing", missing, ("zero", "unknown"))
+    require_choice("missing", missing, get_args(Missing))
     tables = (plan, demand) if promoted is None else (plan, demand, promoted)
     (of_plan, of_demand, *of_promoted), series = codes(SERIES, *tables)
     (at_plan, at_demand, *at_promoted), periods = codes(["period"], *tables)
     width = len(periods)
     found, units = looked_up(of_demand * width + at_demand, demand["quantity"], of_plan * width + at_plan)
-    if missing == "zero" and len(demand):
-        first = first_periods(of_demand, at_demand, len(series))
-        found |= (first[of_plan] <= at_plan) & (at_plan <= at_demand.max())
+    if missing != "unknown" and len(demand):
+        first, last = (edge(of_demand, at_demand, len(series)) for edge in (first_periods, last_periods))
+        end = last[of_plan] if missing == "between" else at_demand.max()
+        found |= (first[of_plan] <= at_plan) & (at_plan <= end)
     if promoted is not None:
         found &= ~np.isin(of_plan * width + at_plan, of_promoted[0] * width + at_promoted[0])
     rows = plan.rename(columns={"quantity": "planned"}).assign(realised=units)

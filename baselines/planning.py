@@ -12,7 +12,8 @@ what those order in t itself, since that has been taken off the position when th
 
     TIP_t = sum_{k < c} own_{t+k} + sum_{1 <= k < c} passed_{t+k} + SS_t  (+ the lot, where one is ordered)
 
-and the pre-build and merchandising stock of `stock_components`, where there is a capacity or a display.
+and the pre-build and merchandising stock of `stock_components`, where there is a capacity or a display: the pre-build
+stock of period t + c - 1, when the order has arrived (`planning_prebuild`).
 
 No figure of a period depends on what happens after the planning run before it, and safety stock that is set elsewhere
 (method MB, or external) is never replanned.
@@ -30,11 +31,14 @@ from numpy.typing import NDArray
 
 from echelon.baselines.demand_tables import ratio
 from echelon.baselines.per_period import OrderUpToByPeriod
+from echelon.baselines.planning_columns import hint
 from echelon.baselines.planning_inputs import WEEK, PlanningInputs, planning_inputs
+from echelon.baselines.planning_limits import within_limits
 from echelon.baselines.planning_methods import Planned, plan_assp, plan_dynamic
+from echelon.baselines.planning_prebuild import prebuild
+from echelon.baselines.planning_required import kept_rows, require_kept_stock
 from echelon.baselines.planning_tables import PlanningTables
 from echelon.baselines.planning_trees import plan_gsm, plan_multistage
-from echelon.baselines.stock_components import prebuild_stock
 from echelon.envs.errors import MethodError, nearest
 from echelon.envs.network import Network
 
@@ -72,7 +76,8 @@ class Targets:
     method: str
     parameters: pd.DataFrame
     """A row an item-location: how it is planned, demand and lead time with their deviations, the means of the series,
-    and what the method adds, such as the internal service level."""
+    by `assp` and `multistage` the parts of the safety stock by what drives it (`planning_drivers`), and what the
+    method adds, such as the internal service level."""
     series: pd.DataFrame
     """A row an item-location and period: mean_demand, safety_stock, safety_days, cycle_stock, pipeline_stock,
     prebuild_stock, merchandising_stock, target_position, and reorder_position, at or below which an order is placed;
@@ -81,10 +86,21 @@ class Targets:
     """A row an item-location and planning run, by `assp` and day: every figure that its safety stock follows from."""
 
 
-def plan_tables(tables: PlanningTables, method: str, **options: Any) -> Targets:
+def plan_tables(
+    tables: PlanningTables,
+    method: str,
+    *,
+    item: str | None = None,
+    budget: float | None = None,
+    within_storage: bool = False,
+    **options: Any,
+) -> Targets:
     """The targets of all item-locations by a method of `PLANNERS`; its options go by name.
 
-    Raises `MethodError` for an unknown method or option, and where the tables do not fit the method.
+    With `item` those of this item alone, which are the same: what other items tell of its errors and its lead times
+    counts. Where the investment is above the `budget` (money), or `within_storage` where planned stock does not fit,
+    safety stock is cut (`planning_limits`). Raises `ConfigError` for an unknown item, `MethodError` for an unknown
+    method or option, and where the tables do not fit the method.
     """
     if method not in PLANNERS:
         raise MethodError(f"method must be one of {', '.join(PLANNERS)}, got {method!r}{nearest(method, PLANNERS)}")
@@ -93,9 +109,15 @@ def plan_tables(tables: PlanningTables, method: str, **options: Any) -> Targets:
         if name not in known:
             raise MethodError(f"{method} has no option {name!r}; it has {', '.join(known)}{nearest(name, known)}")
     inputs = planning_inputs(tables)
+    if item is not None:
+        tables, inputs = tables.only(item=item), inputs.only(item)
+    require_kept_stock(tables, inputs)
     planned = _kept(inputs, PLANNERS[method](tables, inputs, **options))
     series = _series(inputs, planned)
-    return Targets(method, _parameters(inputs, planned, series), series, planned.log)
+    targets = Targets(method, _parameters(inputs, planned, series), series, planned.log)
+    if budget is None and not within_storage:
+        return targets
+    return within_limits(tables, targets, budget=budget, storage=within_storage)
 
 
 def policy_of(targets: Targets, network: Network, *, item: str, periods: int | None = None) -> OrderUpToByPeriod:
@@ -106,7 +128,7 @@ def policy_of(targets: Targets, network: Network, *, item: str, periods: int | N
     """
     series = targets.series[targets.series["item"] == item]
     if series.empty:
-        raise MethodError(f"there are no targets for item {item!r}{nearest(item, set(targets.series['item']))}")
+        raise MethodError(f"there are no targets for item {item!r}{hint(item, set(targets.series['item']))}")
     levels = {
         column: series.pivot(index="period", columns="location", values=column)
         for column in ("reorder_position", "target_position")
@@ -129,7 +151,8 @@ def replay(log: pd.DataFrame) -> NDArray[np.float64]:
 
     By `assp` it is ``safety_factor exposure_sd``, or the stock that is given, in its band; by `dynamic`
     ``minimum_days daily_requirement``; by `multistage` the base stock less what is needed in the mean; by `gsm`
-    ``sqrt(bound^2 net_time + factor_mean^2 net_time_variance)``. External stock is as given.
+    ``sqrt(bound^2 net_time + factor_mean^2 net_time_variance)``. Of a positive one `kept_share` is left where a limit
+    has cut it. External stock is as given.
     """
     if "exposure_sd" in log:
         planned = np.where(log["exposure_sd"].notna(), log["safety_factor"] * log["exposure_sd"], log["planned_stock"])
@@ -142,6 +165,8 @@ def replay(log: pd.DataFrame) -> NDArray[np.float64]:
     else:
         variance = log["bound"] ** 2 * log["net_time"] + log["factor_mean"] ** 2 * log["net_time_variance"]
         stock = np.sqrt(variance.to_numpy(dtype=np.float64))
+    if "kept_share" in log:
+        stock = stock * log["kept_share"].to_numpy()
     return np.where(log["status"] == "kept", log["given_stock"], stock).astype(np.float64)
 
 
@@ -152,20 +177,18 @@ BELOW = 1e-6
 
 
 def _kept(inputs: PlanningInputs, planned: Planned) -> Planned:
-    """The plan with safety stock that is set elsewhere as it is set. Raises `MethodError` where it is not."""
-    rows = inputs.rows
-    kept = ((rows["method"] == "MB") | rows["external"]).to_numpy()
+    """The plan with safety stock that is set elsewhere as it is set."""
+    rows, kept = inputs.rows, kept_rows(inputs)
     given = rows["safety_stock"].to_numpy(dtype=np.float64)
-    if np.isnan(given[kept]).any():
-        row = rows[kept & np.isnan(given)].iloc[0]
-        raise MethodError(f"{row['item']} at {row['location']} needs a safety_stock, as it must not be replanned")
     runs = len(planned.log) // len(rows)
     log = planned.log.assign(
         status=np.repeat(np.where(kept, "kept", "planned"), runs),
         given_stock=np.repeat(np.where(kept, given, np.nan), runs),
     )
     log["safety_stock"] = np.where(log["status"] == "kept", log["given_stock"], log["safety_stock"])
-    return replace(planned, safety=np.where(kept[:, None], given[:, None], planned.safety), log=log)
+    safety = np.where(kept[:, None], given[:, None], planned.safety)
+    drivers = {name: np.where(kept, given if name == "base" else 0.0, part) for name, part in planned.drivers.items()}
+    return replace(planned, safety=safety, log=log, drivers=drivers)
 
 
 def _parameters(inputs: PlanningInputs, planned: Planned, series: pd.DataFrame) -> pd.DataFrame:
@@ -176,7 +199,8 @@ def _parameters(inputs: PlanningInputs, planned: Planned, series: pd.DataFrame) 
     for name in MEANS:
         rows[name] = means[name].to_numpy()
     rows["safety_days"] = ratio(rows["safety_stock"].to_numpy(), rows["mean_demand"].to_numpy())
-    return rows.assign(**{name: np.asarray(values) for name, values in planned.extra.items()})
+    drivers = {f"driver_{name}": part for name, part in planned.drivers.items()}
+    return rows.assign(**drivers, **{name: np.asarray(values) for name, values in planned.extra.items()})
 
 
 def _series(inputs: PlanningInputs, planned: Planned) -> pd.DataFrame:
@@ -189,22 +213,23 @@ def _series(inputs: PlanningInputs, planned: Planned) -> pd.DataFrame:
     review = np.broadcast_to(np.asarray(planned.review), shape[:1])
     lot = np.broadcast_to(np.asarray(planned.lot, dtype=np.float64), shape)
     batch = np.maximum(lot, inputs.rows["lot_size"].to_numpy(dtype=np.float64)[:, None])
-    cycle = (np.maximum(batch - 1.0, 0.0) + demand * (review[:, None] - 1)) / 2
-    prebuild = _prebuild(inputs, demand)
+    daily = inputs.window(passing, np.full(shape[0], float(WEEK))) / WEEK
+    cycle = ((daily > 0) * np.maximum(batch - 1.0, 0.0) + demand * (review[:, None] - 1)) / 2
+    held, ordered_before = prebuild(inputs, passing, planned.cover, review)
     shown = inputs.rows["display_stock"].to_numpy(dtype=np.float64)[:, None]
-    merchandising = np.maximum(shown - (np.maximum(safety, 0.0) + cycle + prebuild), 0.0)
+    merchandising = np.maximum(shown - (np.maximum(safety, 0.0) + cycle + held), 0.0)
     reorder = inputs.window(passing, planned.cover) - inputs.known(passing - inputs.own)
-    reorder += safety + prebuild + merchandising
+    reorder += safety + ordered_before + merchandising
     position = reorder + lot
     at = reorder - BELOW if planned.strict else reorder
     asked = np.arange(shape[1]) % review[:, None] == 0
     columns = {
         "mean_demand": demand,
         "safety_stock": safety,
-        "safety_days": ratio(safety.ravel(), inputs.window(passing, np.full(shape[0], float(WEEK))).ravel() / WEEK),
+        "safety_days": ratio(safety.ravel(), daily.ravel()),
         "cycle_stock": cycle,
         "pipeline_stock": inputs.window(passing, inputs.lead_time),
-        "prebuild_stock": prebuild,
+        "prebuild_stock": held,
         "merchandising_stock": merchandising,
         "target_position": position,
         "reorder_position": np.where(asked, at, np.nan),
@@ -212,12 +237,3 @@ def _series(inputs: PlanningInputs, planned: Planned) -> pd.DataFrame:
     keys = {name: np.repeat(inputs.rows[name].to_numpy(), shape[1]) for name in KEY}
     periods = np.tile(inputs.days.to_numpy(), shape[0])
     return pd.DataFrame({**keys, "period": periods, **{name: values.ravel() for name, values in columns.items()}})
-
-
-def _prebuild(inputs: PlanningInputs, demand: Floats) -> Floats:
-    """[n, T] stock for later demand [n, T] beyond the capacity of its periods."""
-    capacity = inputs.rows["capacity"].to_numpy(dtype=np.float64)
-    stock = np.zeros_like(demand)
-    for j in np.flatnonzero(~np.isnan(capacity)).tolist():
-        stock[j] = prebuild_stock(demand[j], capacity[j])
-    return stock

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,30 @@ if TYPE_CHECKING:
 
 FILE_ROWS = 2
 """The line of a CSV file on which the first row stands."""
+MOST_DEFECTS = 50
+"""Defects that one error lists."""
+MOST_HINTED, FEW = 1_000, 5
+"""Names among which the closest one is looked for, and names that are listed where none is close."""
+
+
+def at_most(defects: Sequence[str], most: int = MOST_DEFECTS) -> list[str]:
+    """The first defects, and how many more there are."""
+    left = len(defects) - most
+    return [*defects[:most], *([f"and {left} more"] if left > 0 else [])]
+
+
+def closest(name: str, known: Collection[str]) -> str:
+    """The known name that is closest to one, or ""; among very many it is not looked for."""
+    close = get_close_matches(name, sorted(known), n=1) if len(known) <= MOST_HINTED else []
+    return close[0] if close else ""
+
+
+def hint(name: str, known: Collection[str]) -> str:
+    """The hint `; did you mean 'x'?` for the closest known name, or a few of the names that there are."""
+    if close := closest(name, known):
+        return f"; did you mean {close!r}?"
+    few, more = sorted(known)[:FEW], len(known) - FEW
+    return f"; known: {', '.join(few)}{f' and {more:,} more' if more > 0 else ''}" if few else ""
 
 
 def checked_table(table: Table, data: pd.DataFrame | None, where: str) -> tuple[pd.DataFrame, list[str]]:

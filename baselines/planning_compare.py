@@ -52,13 +52,12 @@ def compare_methods(
     if replications < 2:
         raise MethodError(f"replications must be at least 2, got {replications}")
     problem = problem_of(tables, item=item, periods=periods, warm_up=warm_up)
-    own = tables.only(item=item)
     rows: list[dict[str, Any]] = []
     first: Floats | None = None
     for name in [*methods, *(policies or {})]:
         started = time.perf_counter()
         if name in methods:
-            targets = plan_tables(own, name, **(options or {}).get(name, {}))
+            targets = plan_tables(tables, name, item=item, **(options or {}).get(name, {}))
             policy: Policy = policy_of(targets, problem.network, item=item, periods=periods)
             planned = float(targets.parameters["safety_stock"].sum())
         else:

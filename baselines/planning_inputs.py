@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,9 @@ from echelon.baselines.demand_tables import ratio
 from echelon.baselines.forecast_errors import Estimator
 from echelon.baselines.lead_time_errors import lead_time_errors
 from echelon.baselines.planning_network import forecast_start, lanes_of, suppliers
+from echelon.baselines.planning_promises import categories_of, promises
 from echelon.baselines.planning_tables import PlanningTables
 from echelon.baselines.safety_stock_errors import ERROR_KINDS
-from echelon.baselines.service_targets import FIELDS, resolve_targets
 from echelon.envs.network import OUTSIDE
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ WEEK = 7
 LEAST_DELIVERIES = 20
 """Recorded deliveries from which on an item-location, or else its lane or its source, speaks for itself: of fewer, the
 mean is off by more than a fifth of the deviation, which costs more service than borrowing from others does."""
-GENERAL, NO_TARGET = "global", 0.5
-"""The source of a target that names nothing, and the level of the one that stands for none: it is never read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +91,19 @@ class PlanningInputs:
         depth = depths(self.supplier)
         return [np.flatnonzero(depth == d) for d in range(int(depth.max(initial=0)), 0, -1)]
 
+    def only(self, item: str) -> PlanningInputs:
+        """The rows of one item, with what the histories of the others have told of them."""
+        here = np.flatnonzero((self.rows["item"] == item).to_numpy())
+        place = np.full(len(self.rows) + 1, -1)  # the last one for outside
+        place[here] = np.arange(len(here))
+        return PlanningInputs(
+            self.rows.iloc[here].reset_index(drop=True),
+            place[self.supplier[here]],
+            self.own[:, here],
+            self.relative_error[here],
+            self.start,
+        )
+
     def passed_up(self, own: Floats, cover: Floats) -> Floats:
         """[V, n, T] what passes through each location if the customers there account for `own`.
 
@@ -101,7 +112,7 @@ class PlanningInputs:
         """
         total = own.copy()
         for rows in self.tiers:
-            above, asked = self.supplier[rows], _later(total[:, rows], cover[rows] - 1.0)
+            above, asked = self.supplier[rows], later(total[:, rows], cover[rows] - 1.0)
             for view, units in zip(total, asked, strict=True):
                 np.add.at(view, above, units)
         return total
@@ -110,7 +121,7 @@ class PlanningInputs:
         """[n, T] the sum of a series [V, n, T] over `cover` [n] periods from each one on, as known on its day."""
         total = np.zeros_like(series)
         for k in range(int(np.ceil(cover.max(initial=0.0)))):
-            total += np.clip(cover - k, 0.0, 1.0)[:, None] * _later(series, np.full(len(cover), float(k)))
+            total += np.clip(cover - k, 0.0, 1.0)[:, None] * later(series, np.full(len(cover), float(k)))
         return self.known(total)
 
     def known(self, series: Floats) -> Floats:
@@ -134,13 +145,13 @@ def planning_inputs(tables: PlanningTables, *, estimator: Estimator = "rmse") ->
         tables["demand"],
         items=tables["items"][["item", "category"]],
         estimator=estimator,
+        missing="between",
     )
     relative, source = _relative_errors(rows, known.series)
     rows["lead_time_planned"] = rows["lead_time"]
     rows["lead_time"], rows["lead_time_sd"], rows["lead_time_source"] = _lead_times(tables, rows, supplier)
-    category = tables["items"].set_index("item")["category"]
-    rows["category"] = rows["category"].where(rows["category"] != "", rows["item"].map(category))
-    promised = _promises(tables, rows, own[0].any(axis=1))
+    rows["category"] = categories_of(tables, rows)
+    promised = promises(tables, rows, own[0].any(axis=1))
     rows["service_level"], rows["service_kind"], rows["service_source"] = promised
     inputs = PlanningInputs(rows, supplier, own, relative, start)
     none = np.ones(len(rows))
@@ -149,36 +160,6 @@ def planning_inputs(tables: PlanningTables, *, estimator: Estimator = "rmse") ->
     served = np.where(own[0].any(axis=1), source, "customers below")
     rows["demand_source"] = np.where(rows["demand_mean"] > 0, served, "no demand")
     return inputs
-
-
-def _promises(tables: PlanningTables, rows: pd.DataFrame, served: NDArray[np.bool_]) -> tuple[Floats, Names, Names]:
-    """[n] service level and kind, and where they are from: service_targets where there are customers (`served`).
-
-    The level of an item-location is a target for that item at that location, unless the table has one itself. Where
-    none fits the level stays empty: not every method reads it.
-    """
-    level, kind = np.array(rows["service_level"], dtype=np.float64), np.array(rows["service_kind"], dtype=object)
-    source = np.where(np.isnan(level), "", "item_locations").astype(object)
-    targets: list[dict[str, Any]] = tables["service_targets"].to_dict("records")  # type: ignore[assignment]
-    if not targets:
-        return level, kind, source
-    named = {(row["item"], row["location"]) for row in targets if not row["customer"] + row["customer_class"]}
-    customer = tables["locations"].set_index("location")["customer"].to_dict()
-    group = tables["items"].set_index("item")["customer_class"].to_dict()
-    general = any(not any(row[name] for name in FIELDS) for row in targets)
-    if not general:
-        targets.append({"service_level": NO_TARGET})
-    at = np.flatnonzero(served)
-    wanted: list[dict[str, Any]] = rows.iloc[at].to_dict("records")  # type: ignore[assignment]
-    for row in wanted:
-        row |= {"customer": customer[row["location"]], "customer_class": group[row["item"]]}
-        if not np.isnan(row["service_level"]) and (row["item"], row["location"]) not in named:
-            own = {key: row[key] for key in ("item", "location", "service_level", "service_kind")}
-            targets.append({**own, "source": "item_locations"})
-    for j, found in zip(at.tolist(), resolve_targets(targets, wanted), strict=True):
-        if general or found.source != GENERAL:
-            level[j], kind[j], source[j] = found.service_level, found.service_kind, found.source
-    return level, kind, source
 
 
 def depths(supplier: Ints) -> Ints:
@@ -190,7 +171,7 @@ def depths(supplier: Ints) -> Ints:
     return depth
 
 
-def _later(series: Floats, ahead: Floats) -> Floats:
+def later(series: Floats, ahead: Floats) -> Floats:
     """[V, n, T] a series `ahead` [n] periods later; after the horizon its last week goes on."""
     periods = series.shape[2]
     week, whole = min(WEEK, periods), np.floor(ahead).astype(np.int64)
@@ -247,18 +228,22 @@ def _lead_times(tables: PlanningTables, rows: pd.DataFrame, supplier: Ints) -> t
     choices: list[tuple[NDArray[np.bool_], Floats, Floats, str]] = [
         (~np.isnan(stated), planned, ERROR_KINDS["mad"] * np.nan_to_num(stated) * planned, "stated"),
         (source != "", np.maximum(planned + bias, 0.0), sd, ""),
-        (lane_sd > 0, planned, lane_sd, "lane"),
+        (lane_sd > 0, planned, lane_sd, "lanes"),
     ]
     told = [choice[0] for choice in choices]
     return (
         np.select(told, [choice[1] for choice in choices], planned),
         np.select(told, [choice[2] for choice in choices], 0.0),
-        np.select(told, ["stated", source, "lane"], "none").astype(object),
+        np.select(told, ["stated", source, "lanes"], "none").astype(object),
     )
 
 
 def _recorded(deliveries: pd.DataFrame, rows: pd.DataFrame, supplier: Ints) -> tuple[Floats, Floats, Names]:
-    """[n] bias and standard deviation of the recorded deliveries, in periods, and whose they are."""
+    """[n] bias and standard deviation of the recorded deliveries, in periods, and whose they are.
+
+    Of several sources the one that supplies now tells, else one whose deliveries are many enough to stand alone, else
+    the one with the most donors. Errors grow with the lead time, except from one of 0 or to one.
+    """
     if not len(deliveries):
         return np.zeros(len(rows)), np.zeros(len(rows)), np.full(len(rows), "", dtype=object)
     keys = rows[["item", "location"]]
@@ -266,9 +251,12 @@ def _recorded(deliveries: pd.DataFrame, rows: pd.DataFrame, supplier: Ints) -> t
     named = deliveries.merge(lane, on=["item", "location"])
     named["source"] = named["source"].where(named["source"] != "", named["lane"])
     errors = lead_time_errors(named.drop(columns="lane"), estimator="sd", least=LEAST_DELIVERIES)
-    best = errors.sort_values("donors", ascending=False).drop_duplicates(["item", "location"])
+    present = errors.merge(lane, on=["item", "location"])
+    present = present.assign(now=present["source"] == present["lane"], own=present["provenance"] == "own")
+    best = present.sort_values(["now", "own", "donors"], ascending=False, kind="stable")
+    best = best.drop_duplicates(["item", "location"])
     found = keys.merge(best, on=["item", "location"], how="left")
-    usual = found["mean_planned"].to_numpy(dtype=np.float64)
-    scale = ratio(rows["lead_time"].to_numpy(dtype=np.float64), usual)
+    planned, usual = rows["lead_time"].to_numpy(dtype=np.float64), found["mean_planned"].to_numpy(dtype=np.float64)
+    scale = np.where((planned > 0) & (usual > 0), ratio(planned, usual), 1.0)
     bias, sd = (np.nan_to_num(found[name].to_numpy(dtype=np.float64) * scale) for name in ("bias", "sd"))
     return bias, sd, found["provenance"].fillna("").to_numpy(dtype=object)

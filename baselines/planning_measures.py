@@ -132,6 +132,26 @@ def age_of_demand(tables: PlanningTables, targets: Targets) -> pd.DataFrame:
     return last.assign(value=(start - last["period"]).dt.days.astype(float), period=start)
 
 
+def history_behind(tables: PlanningTables, targets: Targets) -> pd.DataFrame:
+    """Days by which each history ends before the last one, against the most days that it left out before.
+
+    Histories may leave out days without demand, so that one that seldom has any ends early by itself.
+    """
+    days = tables["demand"].sort_values([*KEY, "period"])
+    step = days.assign(step=days.groupby(KEY)["period"].diff().dt.days.fillna(1.0))
+    last = step.groupby(KEY).agg(last=("period", "max"), step=("step", "max")).reset_index()
+    behind = (last["last"].max() - last["last"]).dt.days.astype(float)
+    return last.assign(value=behind, base=last["step"] - 1.0, period=targets.series["period"].min())
+
+
+def errors_known(tables: PlanningTables, targets: Targets) -> pd.DataFrame:
+    """How many forecast errors each deviation of demand rests on that is not stated."""
+    errors = forecast_errors(_latest(tables["forecasts"]), tables["demand"], missing="between")
+    rows = targets.parameters[[*KEY, "demand_source"]].merge(errors[errors["count"] > 0], on=KEY)
+    rows = rows[~rows["demand_source"].isin(["stated", "no demand"])]
+    return rows.assign(value=rows["count"].astype(float), period=targets.series["period"].min())
+
+
 def lead_time_drift(tables: PlanningTables, targets: Targets) -> pd.DataFrame:
     """By which share of the plan the recent recorded deliveries missed it, in the mean."""
     recorded = tables["lead_times"].dropna(subset="actual").sort_values("ordered", kind="stable")
@@ -163,7 +183,7 @@ def forecast_error(tables: PlanningTables, targets: Targets) -> pd.DataFrame:
 
 def demand_spikes(tables: PlanningTables, _targets: Targets) -> pd.DataFrame:
     """Demand above forecast in the last periods, against what is usual; the limit counts in the same units."""
-    errors: pd.DataFrame = flag_outliers(error_rows(_latest(tables["forecasts"]), tables["demand"], missing="unknown"))
+    errors: pd.DataFrame = flag_outliers(error_rows(_latest(tables["forecasts"]), tables["demand"], missing="between"))
     if errors.empty:
         return errors.assign(value=0.0)
     last = errors["period"].max() - _days(LAST_PERIODS)
@@ -188,6 +208,15 @@ def clamp_rate(_tables: PlanningTables, targets: Targets) -> pd.DataFrame:
     return rate.assign(item="", location="", period=targets.series["period"].min())
 
 
+def without_band(_tables: PlanningTables, targets: Targets) -> pd.DataFrame:
+    """How many item-locations of each category have no band, where bands are asked for."""
+    rows = targets.parameters
+    rows = rows[rows["clamp_rate"].isna()] if "clamp_rate" in rows else rows.iloc[:0]
+    count = rows.groupby("category").size().astype(float).reset_index(name="value")
+    period = targets.series["period"].min()
+    return count.rename(columns={"category": "note"}).assign(item="", location="", period=period)
+
+
 def _at_start(rows: pd.DataFrame, targets: Targets) -> pd.DataFrame:
     return rows[KEY].assign(period=targets.series["period"].min())
 
@@ -204,9 +233,9 @@ def _latest(forecasts: pd.DataFrame) -> pd.DataFrame:
 
 def _recent_errors(tables: PlanningTables) -> pd.DataFrame:
     """Error statistics of each item-location over the last periods that are realised."""
-    demand = tables["demand"]
-    recent = demand[demand["period"] > demand["period"].max() - _days(RECENT_PERIODS)]
-    errors = forecast_errors(_latest(tables["forecasts"]), recent, missing="unknown")
+    demand, forecasts = tables["demand"], _latest(tables["forecasts"])
+    recent = forecasts[forecasts["period"] > demand["period"].max() - _days(RECENT_PERIODS)]
+    errors = forecast_errors(recent, demand, missing="between")
     return errors[errors["count"] > 0]
 
 

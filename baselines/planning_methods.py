@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from echelon.baselines.dynamic_stock import Coverage, CoverageProfile, coverage_levels
+from echelon.baselines.planning_drivers import assp_parts
 from echelon.baselines.planning_inputs import WEEK, PlanningInputs
+from echelon.baselines.planning_required import require_method_fields
 from echelon.baselines.planning_tables import PlanningTables
 from echelon.baselines.safety_stock import EXTENDED, assp
 from echelon.envs.errors import MethodError
@@ -46,10 +48,12 @@ class Planned:
     """[n] periods from one chance to order to the next."""
     strict: bool = False
     """Whether nothing is ordered exactly at the reorder position."""
+    drivers: Mapping[str, Floats] = field(default_factory=dict)
+    """[n] the parts of the mean safety stock that sum to it (`planning_drivers`), where the method has any."""
 
 
 def plan_assp(
-    _tables: PlanningTables,
+    tables: PlanningTables,
     inputs: PlanningInputs,
     *,
     bands: Mapping[str, Band] | None = None,
@@ -61,8 +65,9 @@ def plan_assp(
     They are taken as forecast by the planning run of the week. The log has a row for each period, as mean and variance
     depend on the weekday on which an order is placed. A promise to customers decides between AS and BS, or AT and BT,
     by its kind; elsewhere the method stands. `target_days` are rounded to whole periods, at least 1.
-    `bands` are those of the consumer-goods case unless given; an empty mapping clamps nothing. `demand` is the law of
-    the demand that stock must last for: "normal", "gamma" or "negative_binomial"; `rules` have a formula of their own.
+    `bands` are those of the consumer-goods case unless given, and categories that it does not know have none, nor a
+    `clamp_rate`; an empty mapping clamps nothing. `demand` is the law of the demand that stock must last for: "normal",
+    "gamma" or "negative_binomial"; `rules` have a formula of their own.
     AS and BS order a lot at a reorder point, or the demand of the target days, all others order every target days.
     """
     from echelon.baselines.safety_stock_bands import TABLE_1
@@ -72,6 +77,7 @@ def plan_assp(
     def formula(method: str, fields: Mapping[str, Any]) -> Floats:
         return assp(method, **fields, demand=demand)
 
+    require_method_fields(tables, inputs)
     rows = by_promise(inputs.rows)
     cycle = np.maximum(np.rint(rows["target_days"].to_numpy(dtype=np.float64)), 1.0)
     by_point = rows["method"].isin(["AS", "BS"]).to_numpy()
@@ -82,21 +88,31 @@ def plan_assp(
     # the deviations of the inputs are resolved: stated errors would win over what is pooled from the customers below
     resolved = rows.drop(columns=["demand_error", "lead_time_error"])
     table = resolved.loc[np.repeat(rows.index, inputs.periods)].reset_index(drop=True)
+    unknown = (bands is None) & (rows["category"] != "") & ~rows["category"].isin(TABLE_1)
+    table["category"] = table["category"].where(~np.repeat(unknown.to_numpy(), inputs.periods), "")
     table["target_days"] = np.repeat(cycle, inputs.periods)
     table["demand_mean"], table["demand_sd"] = mean.ravel(), np.sqrt(variance).ravel()
-    plan = plan_safety_stock(table, rules=rules or SafetyStockRules(formula), bands=TABLE_1 if bands is None else bands)
+    rules = rules or SafetyStockRules(formula)
+    plan = plan_safety_stock(table, rules=rules, bands=TABLE_1 if bands is None else bands)
+    demand_mean = table["demand_mean"] * (1 + np.asarray(rules.profile(table).forecast))
     safety = plan.safety_stock.to_numpy(dtype=np.float64).reshape(mean.shape)
     clamped = (plan.log["rule"].to_numpy() != "").reshape(mean.shape).mean(axis=1)
     given = rows["lot_size"].to_numpy(dtype=np.float64)[:, None]
     lot = np.where(given > 0, given, mean * cycle[:, None])
-    log = plan.log.assign(demand_mean=table["demand_mean"]).rename(columns={"method": "stock_method"})
+    log = plan.log.assign(demand_mean=demand_mean).rename(columns={"method": "stock_method"})
+    parts = assp_parts(log, rules.formula, np.repeat(given[:, 0] > 0, inputs.periods))
     return Planned(
         safety,
         cover,
         side_by_side(log_rows(inputs, {}, runs=np.arange(inputs.periods)), log),
-        {"clamp_rate": clamped, "method": rows["method"], "service_kind": rows["service_kind"]},
+        {
+            "clamp_rate": np.where(unknown, np.nan, clamped),
+            "method": rows["method"],
+            "service_kind": rows["service_kind"],
+        },
         lot=np.where(by_point[:, None], lot, 0.0),
         review=np.where(by_point, 1, cycle).astype(np.int64),
+        drivers={name: part.reshape(mean.shape).mean(axis=1) for name, part in parts.items()},
     )
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from echelon.baselines.planning_columns import hint
 from echelon.baselines.planning_network import forecast_start, lanes_of, suppliers
 from echelon.baselines.planning_schema import SCHEMA
 from echelon.baselines.planning_service import KEY
 from echelon.baselines.planning_tables import PlanningTables
-from echelon.envs.errors import MethodError, nearest
+from echelon.envs.errors import MethodError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ def require_name(tables: PlanningTables, table: str, name: str) -> None:
     key = table.removesuffix("s")
     known = set(tables[table][key])
     if name not in known:
-        raise MethodError(f"{key} must be one of the tables, got {name!r}{nearest(name, known)}")
+        raise MethodError(f"{key} must be one of the tables, got {name!r}{hint(name, known)}")
 
 
 def selected(tables: PlanningTables, *, item: str = "", location: str = "") -> Bools:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from echelon.baselines.forecast_errors import error_rows
+from echelon.baselines.planning_columns import hint
 from echelon.baselines.planning_tables import PlanningTables
-from echelon.envs.errors import ConfigError, nearest
+from echelon.envs.errors import ConfigError
 from echelon.envs.network import OUTSIDE, Network
 from echelon.envs.problem import Problem
 
@@ -26,22 +28,28 @@ def network_of(tables: PlanningTables, *, item: str) -> Network:
     """One node a location and one link a lane, for one item; a location without a lane is supplied from outside.
 
     Demand is negative binomial: its mean by period is the latest forecast, and its spread is how realised demand
-    missed the forecasts. A lead time is the planned one, in whole periods, and misses it as the item's
-    recorded deliveries did (`realised_lead_times`); none overtakes another. Initial stock is that of the tables, and
-    the receipts that are due within the lead time arrive evenly over it, in whole units. Storage, priorities and
-    external stock are not simulated. Raises `ConfigError`.
+    missed the forecasts, from the first to the last day of its history. A lead time is the planned one, in whole
+    periods, and misses it as the item's recorded deliveries did (`realised_lead_times`); none overtakes another.
+    Initial stock is that of the tables, and the receipts that are due within the lead time arrive evenly over it, in
+    whole units: what is left of them is there from the start. Storage, priorities and external stock are not
+    simulated. Raises `ConfigError`.
     """
     rows = _of_item(tables["item_locations"], item)
     if rows.empty:
         known = set(tables["item_locations"]["item"])
-        raise ConfigError([f"item: there is no item {item!r} in item_locations{nearest(item, known)}"])
+        raise ConfigError([f"item: there is no item {item!r} in item_locations{hint(item, known)}"])
     lanes: dict[Any, dict[str, Any]] = lanes_of(tables, rows).set_index("location").to_dict("index")  # type: ignore[assignment]
     laws, late = _laws(tables, item), misses(tables, item)
     stock: dict[Any, float] = _of_item(tables["stock"], item).set_index("location")["on_hand"].to_dict()
     due = _due(tables, item, rows)
     records: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
-    nodes = [_node(row, laws.get(row["location"]), stock) for row in records]
-    links = [_link(row, lanes.get(row["location"], {}), late, due.get(row["location"], 0.0)) for row in records]
+    nodes, links = [], []
+    for row in records:
+        place, times = row["location"], without_overtaking(realised_lead_times(row["lead_time"], late))
+        units = round(due.get(place, 0.0))
+        each, left = divmod(units, min(times)) if min(times) > 0 else (0, units)
+        nodes.append(_node(row, laws.get(place), float(stock.get(place, 0.0)) + left))
+        links.append(_link(row, lanes.get(place, {}), times, each))
     return Network.from_dict({"name": item, "nodes": nodes, "links": links, "units": "whole"})
 
 
@@ -108,9 +116,8 @@ def _laws(tables: PlanningTables, item: str) -> dict[str, dict[str, Any]]:
     start = forecast_start(tables)
     forecasts, demand = _of_item(tables["forecasts"], item), _of_item(tables["demand"], item)
     latest = forecasts.sort_values("lag").drop_duplicates(["location", "period"])
-    both = latest.merge(demand, on=["item", "location", "period"], suffixes=("_planned", ""))
-    both["miss"] = (both["quantity"] - both["quantity_planned"]) ** 2
-    squared = both.groupby("location")["miss"].mean().to_dict()
+    errors = error_rows(latest, demand, missing="between")
+    squared = (errors["error"] ** 2).groupby(errors["location"]).mean().to_dict()
     ahead = latest[latest["period"] >= start]
     days = pd.date_range(start, ahead["period"].max())
     table = ahead.pivot(index="location", columns="period", values="quantity").reindex(columns=days).fillna(0.0)
@@ -163,9 +170,8 @@ def _due(tables: PlanningTables, item: str, rows: pd.DataFrame) -> dict[Any, flo
     return soon
 
 
-def _link(row: dict[str, Any], lane: dict[str, Any], late: Mapping[int, int], due: float) -> dict[str, Any]:
-    realised = realised_lead_times(row["lead_time"], late)
-    times = without_overtaking(realised)
+def _link(row: dict[str, Any], lane: dict[str, Any], times: Mapping[int, float], due: int) -> dict[str, Any]:
+    """The link into a location with these lead times, on which `due` units arrive in each period at first."""
     fixed = len(times) == 1
     link: dict[str, Any] = {
         "source": lane.get("source", OUTSIDE),
@@ -181,15 +187,15 @@ def _link(row: dict[str, Any], lane: dict[str, Any], late: Mapping[int, int], du
     if row["capacity"] > 0:
         link["max_order"] = float(math.floor(row["capacity"]))
     if min(times) > 0:
-        link["initial_in_transit"] = float(round(due / min(times)))
+        link["initial_in_transit"] = float(due)
     return link
 
 
-def _node(row: dict[str, Any], law: dict[str, Any] | None, stock: dict[Any, float]) -> dict[str, Any]:
+def _node(row: dict[str, Any], law: dict[str, Any] | None, on_hand: float) -> dict[str, Any]:
     node = {
         "name": row["location"],
         "holding_cost": row["holding_cost"],
-        "initial_on_hand": float(stock.get(row["location"], 0.0)),
+        "initial_on_hand": on_hand,
     }
     if law is None:
         return node

@@ -14,6 +14,7 @@ import numpy as np
 from echelon.baselines.planning import plan_tables
 from echelon.baselines.planning_moves import merged, require_name, selected, shifted_lead_time
 from echelon.baselines.planning_network import lanes_of
+from echelon.baselines.planning_promises import with_promises
 from echelon.baselines.planning_schema import METHODS
 from echelon.baselines.planning_service import customer_demand, mean_on_hand
 from echelon.baselines.planning_tables import PlanningTables
@@ -121,7 +122,7 @@ class CutLeadTime:
 
 @dataclass(frozen=True)
 class ServiceLevel:
-    """Promise another service level, for one item or all, at one location or all."""
+    """Promise another service level, for one item or all, at one location or all: to every customer there."""
 
     level: float
     item: str = ""
@@ -131,7 +132,9 @@ class ServiceLevel:
         """Raises `MethodError`."""
         if not 0 < self.level < 1:
             raise MethodError(f"level must be above 0 and below 1, got {self.level:g}")
-        return _with_parameter(case, "service_level", self.level, self.item, self.location)
+        case = _with_parameter(case, "service_level", self.level, self.item, self.location)
+        here = selected(case.tables, item=self.item, location=self.location)
+        return replace(case, tables=with_promises(case.tables, here, self.level))
 
 
 @dataclass(frozen=True)

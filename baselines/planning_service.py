@@ -138,8 +138,8 @@ def mean_on_hand(targets: Targets) -> Floats:
     than SS as it is small, or below 0. The multistage method knows mean and deviation of the outstanding orders.
     """
     rows, log = targets.parameters, targets.log
-    if "internal_service" in rows and "outstanding_sd" in log:
-        net, sd = log["base_stock"] - log["outstanding_mean"], log["outstanding_sd"]
+    if "outstanding_sd" in log:
+        net, sd = log["needed"] + log["safety_stock"] - log["outstanding_mean"], log["outstanding_sd"]
         left = log[KEY].assign(left=_excess(net.to_numpy(dtype=np.float64), sd.to_numpy(dtype=np.float64)))
         index = rows.set_index(KEY).index
         stock = left.groupby(KEY)["left"].mean().reindex(index).to_numpy(dtype=np.float64)

@@ -10,25 +10,21 @@ import csv
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echelon.baselines.planning_columns import FILE_ROWS, checked_table
-from echelon.baselines.planning_schema import MOST_DAYS, SCHEMA, Table
+from echelon.baselines.planning_columns import FILE_ROWS, at_most, checked_table, hint
+from echelon.baselines.planning_references import unknown_references
+from echelon.baselines.planning_schema import MOST_DAYS, SCHEMA
 from echelon.envs.errors import ConfigError, MissingExtraError, nearest
-from echelon.envs.network import OUTSIDE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_DEFECTS = 50
-"""Defects that one error lists."""
 LEAST_DAYS = 4
 """Days of demand from which on it is no chance that all of them are one day of the week, or of the month."""
-MOST_HINTED = 1_000
-"""Names among which the nearest one is looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +33,7 @@ class PlanningTables:
 
     tables: Mapping[str, pd.DataFrame]
     provenance: Mapping[str, str] = field(default_factory=dict)
-    """Where each table came from."""
+    """The files that the tables came from, all of their rows in order, one a line; without others."""
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """A table by its name."""
@@ -49,14 +45,14 @@ class PlanningTables:
         for key, value in (("item", item), ("category", category)):
             if value is not None:
                 if value not in set(items[key]):
-                    raise ConfigError([f"{key}: there is no {key} {value!r}{nearest(value, set(items[key]))}"])
+                    raise ConfigError([f"{key}: there is no {key} {value!r}{hint(value, set(items[key]))}"])
                 items = items[items[key] == value]
         kept = set(items["item"])
         tables = {
             name: table[table["item"].isin(kept | {""})].reset_index(drop=True) if "item" in table else table
             for name, table in self.tables.items()
         }
-        return PlanningTables(tables, self.provenance)
+        return PlanningTables(tables)
 
 
 def read_tables(folder: str | Path) -> PlanningTables:
@@ -71,18 +67,29 @@ def read_tables(folder: str | Path) -> PlanningTables:
     found: dict[str, pd.DataFrame] = {}
     provenance: dict[str, str] = {}
     defects: list[str] = []
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".csv", ".parquet") and path.stem not in SCHEMA:
+    present = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in (".csv", ".parquet")]
+    for path in present:
+        if path.stem not in SCHEMA:
             defects.append(f"{path}: there is no such table{nearest(path.stem, SCHEMA)}")
+    shifted: dict[str, list[int]] = {}
     for name in SCHEMA:
-        files = [path for path in (folder / f"{name}.csv", folder / f"{name}.parquet") if path.exists()]
+        files = [path for path in present if path.stem == name]
         if len(files) > 1:
             defects.append(f"{files[1]}: there must be one file for each table, and {files[0].name} is there too")
         if files:
-            found[name], miscounted = _read(files[0])
+            found[name], lines, miscounted = _read(files[0])
             defects += miscounted
             provenance[name] = str(files[0])
-    return check_tables(found, provenance=provenance, defects=defects, folder=str(folder))
+            if lines != list(range(FILE_ROWS, len(lines) + FILE_ROWS)):
+                shifted[name] = lines
+    try:
+        tables = check_tables(found, provenance=provenance, defects=defects, folder=str(folder))
+    except ConfigError as error:
+        problems = list(error.problems)
+        for name, lines in shifted.items():
+            problems = [_on_its_line(problem, provenance[name], lines) for problem in problems]
+        raise ConfigError(problems) from None
+    return PlanningTables(tables.tables, {name: file for name, file in provenance.items() if name not in shifted})
 
 
 def check_tables(
@@ -110,18 +117,16 @@ def check_tables(
         data, found = checked_table(table, given, where.get(name, name))
         complete[name] = data
         problems += found
-    for name, table in SCHEMA.items():
-        problems += _dangling(table, complete, where.get(name, name))
-    problems += _unsupplied(complete, where.get("lanes", "lanes"))
+    problems += unknown_references(complete, {name: where.get(name, name) for name in SCHEMA})
     for name in ("forecasts", "demand", "receipts"):
         problems += _calendar(name, complete[name], where.get(name, name))
     if not problems:
         complete["item_locations"], problems = _with_lead_times(complete, where.get("item_locations", "item_locations"))
     if not problems:
         problems = _cycles(PlanningTables(complete), where.get("lanes", "lanes"))
+        problems += _horizon(complete, where.get("forecasts", "forecasts"))
     if problems:
-        left = len(problems) - MOST_DEFECTS
-        raise ConfigError([*problems[:MOST_DEFECTS], *([f"and {left} more"] if left > 0 else [])])
+        raise ConfigError(at_most(problems))
     return PlanningTables(complete, where)
 
 
@@ -135,93 +140,73 @@ def write_tables(tables: PlanningTables, folder: str | Path) -> None:
 
 
 def write_folder(folder: str | Path, files: Mapping[str, str]) -> None:
-    """Write text files into a new or empty folder in one step: it has all of them or stays as it is.
+    """Write text files into a new or empty folder: it has all of them, or stays as it is.
 
-    Raises `ConfigError`.
+    A folder that is there stays the same one, for it may be somebody's current one. Raises `ConfigError`.
     """
-    target = Path(folder)
-    require_new(target)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    require_new(Path(folder))
+    target = Path(folder).resolve()
+    there = target.is_dir()
+    temporary = (target if there else target.parent) / f".{target.name}.{secrets.token_hex(4)}"
     try:
         temporary.mkdir()
         for name, text in files.items():
             (temporary / name).write_text(text, encoding="utf-8", newline="")
-        os.replace(temporary, target)
+        if there:
+            for name in files:
+                os.replace(temporary / name, target / name)
+        else:
+            os.replace(temporary, target)
+    except OSError as error:
+        for name in files if there else ():
+            (target / name).unlink(missing_ok=True)
+        raise ConfigError([f"{folder}: the folder cannot be written: {error}"]) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def require_new(folder: Path) -> None:
     """Raise `ConfigError` unless the folder can be made, or is there and empty."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError([f"{folder}: the folder must be new or empty"])
-    if not folder.parent.is_dir():
-        raise ConfigError([f"{folder}: the folder {folder.parent} must exist"])
+    target = folder.resolve()
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise ConfigError([f"{folder}: the folder must be new or empty"])
+        if not target.parent.is_dir():
+            raise ConfigError([f"{folder}: the folder {folder.parent} must exist"])
+    except OSError as error:
+        raise ConfigError([f"{folder}: the folder cannot be written: {error}"]) from None
 
 
-def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """A file as text, so that each cell can be checked as it was written; and its rows of too many or few cells."""
+def _read(path: Path) -> tuple[pd.DataFrame, list[int], list[str]]:
+    """A file as text, so that each cell can be checked as it was written; the lines that its rows end on, and what is
+    wrong with rows of too many or few cells."""
     import pandas as pd
 
     try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path), []
+        if path.suffix.lower() == ".parquet":
+            return (data := pd.read_parquet(path)), list(range(FILE_ROWS, len(data) + FILE_ROWS)), []
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
+            reader = csv.reader(file, strict=True)
+            header, *rows = [(reader.line_num, row) for row in reader if row] or [(1, [])]
     except ImportError:
         raise MissingExtraError(f"{path}: Parquet files need pyarrow: pip install pyarrow, or give CSV files") from None
     except (OSError, ValueError, csv.Error) as error:
         raise ConfigError([f"{path}: the file cannot be read: {error}"]) from None
-    width = len(header)
-    wrong = [(number, len(row)) for number, row in enumerate(rows, FILE_ROWS) if len(row) != width]
-    data = pd.DataFrame([(row + [""] * width)[:width] for row in rows], columns=header, dtype=object)
-    return data, [
-        f"{path}:{number}: the row must have {width} cells, as the header (got {cells})" for number, cells in wrong
-    ]
+    width = len(header[1])
+    data = pd.DataFrame([(row + [""] * width)[:width] for _, row in rows], columns=header[1], dtype=object)
+    wrong = [(number, len(row)) for number, (_, row) in enumerate(rows, FILE_ROWS) if len(row) != width]
+    return (
+        data,
+        [line for line, _ in rows],
+        [f"{path}:{number}: the row must have {width} cells, as the header (got {cells})" for number, cells in wrong],
+    )
 
 
-def _dangling(table: Table, tables: Mapping[str, pd.DataFrame], where: str) -> Iterator[str]:
-    """Names that stand in no master table, and pairs of item and location that are not planned."""
-    data = tables[table.name]
-    for row in data.index[data["location"] == OUTSIDE] if table.name == "locations" else ():
-        yield f"{where}:{row + FILE_ROWS}: location: {OUTSIDE!r} is the name of what is not planned"
-    for column in table.columns:
-        if column.refers_to:
-            known = set(tables[column.refers_to][column.refers_to.removesuffix("s")].dropna())
-            names = data[column.name]
-            for row in data.index[names.notna() & ~names.isin(known)] if known else ():
-                hint = nearest(str(names[row]), known) if len(known) <= MOST_HINTED else ""
-                yield f"{where}:{row + FILE_ROWS}: {column.name}: {names[row]!r} is not in {column.refers_to}{hint}"
-    if table.name in ("forecasts", "demand", "lead_times", "stock", "receipts"):
-        key = ["item", "location"]
-        sound = data[
-            data["item"].isin(tables["items"]["item"]) & data["location"].isin(tables["locations"]["location"])
-        ]
-        planned = tables["item_locations"].set_index(key).index
-        for row in sound.index[~sound.set_index(key).index.isin(planned)] if len(planned) else ():
-            item, location = data.at[row, "item"], data.at[row, "location"]
-            yield f"{where}:{row + FILE_ROWS}: {item!r} at {location!r} is not in item_locations"
-
-
-def _unsupplied(tables: Mapping[str, pd.DataFrame], where: str) -> Iterator[str]:
-    """Lanes that would be dropped: what their location stocks no lane brings, for their source does not stock it."""
-    import pandas as pd
-
-    from echelon.baselines.planning_network import lanes_of
-
-    rows, lanes = tables["item_locations"].dropna(subset=["item", "location"]), tables["lanes"]
-    if rows.empty or lanes.empty:
-        return
-    lanes = lanes.assign(row=lanes.index)
-    own = lanes[lanes["item"] != ""]
-    every = lanes[lanes["item"] == ""].drop(columns="item").merge(rows[["item", "location"]], on="location")
-    served = pd.MultiIndex.from_frame(lanes_of(tables, rows)[["item", "location"]])
-    every = every[~pd.MultiIndex.from_frame(every[["item", "location"]]).isin(served)]
-    both = pd.concat([own, every])
-    stocked = pd.MultiIndex.from_frame(rows[["item", "location"]])
-    lost = both[~pd.MultiIndex.from_frame(both[["item", "source"]]).isin(stocked)].dropna(subset=["source"])
-    for row, item, source in zip(lost["row"], lost["item"], lost["source"], strict=True):
-        yield f"{where}:{row + FILE_ROWS}: {item!r} is not in item_locations at {source!r}"
+def _on_its_line(problem: str, file: str, lines: Sequence[int]) -> str:
+    """What is wrong with a row of a file, by the line on which that stands instead of by its number."""
+    row, _, rest = problem.removeprefix(f"{file}:").partition(":")
+    own = problem.startswith(f"{file}:") and row.isdigit()
+    return f"{file}:{lines[int(row) - FILE_ROWS]}:{rest}" if own else problem
 
 
 def _calendar(name: str, data: pd.DataFrame, where: str) -> Iterator[str]:
@@ -244,6 +229,24 @@ def _calendar(name: str, data: pd.DataFrame, where: str) -> Iterator[str]:
         met = data["period"].drop_duplicates()
         if len(met) >= LEAST_DAYS and 1 in (met.dt.day_of_week.nunique(), met.dt.day.nunique()):
             yield f"{where}: period: periods are days, and these are weeks or months; days without demand can be 0"
+
+
+def _horizon(tables: Mapping[str, pd.DataFrame], where: str) -> Iterator[str]:
+    """Forecasts that begin after the first day to be planned, or end before the last one.
+
+    Which days these are is a matter of all series, so that one that is short would be planned for no demand.
+    """
+    key, forecasts, realised = ["item", "location"], tables["forecasts"], tables["demand"]["period"].max()
+    ahead = forecasts if tables["demand"].empty else forecasts[forecasts["period"] > realised]
+    if ahead.empty:
+        return
+    edges = ((ahead["period"].min(), "idxmin", "begins"), (ahead["period"].max(), "idxmax", "ends"))
+    for day, extreme, verb in edges:
+        own = ahead.loc[ahead.groupby(key, sort=False)["period"].agg(extreme)]
+        for row, item, place, period in own[own["period"] != day][[*key, "period"]].itertuples():
+            says = f"the forecast of {item!r} at {place!r} {verb} on {period:%Y-%m-%d}"
+            others = f"that of others on {day:%Y-%m-%d}; days without demand can be 0"
+            yield f"{where}:{row + FILE_ROWS}: period: {says}, {others}"
 
 
 def _cycles(tables: PlanningTables, where: str) -> list[str]:

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from echelon.baselines.guaranteed_service import GuaranteedService, guaranteed_service
+from echelon.baselines.planning_drivers import DRIVERS, multistage_parts
 from echelon.baselines.planning_inputs import WEEK, PlanningInputs, depths
 from echelon.baselines.planning_methods import Planned, log_rows, whole_weeks
+from echelon.baselines.planning_required import kept_rows, require_promises
 from echelon.baselines.planning_tables import PlanningTables
 from echelon.baselines.requirements import require_at_least_zero
 from echelon.baselines.stage_demand import demand_bounds, demand_means, safety_factors
 from echelon.baselines.stage_network import StageNetwork
-from echelon.baselines.stochastic_service import DistributionTree, multistage_targets
+from echelon.baselines.stochastic_service import DistributionTree, StockTargets, evaluate_levels, multistage_targets
 from echelon.envs.errors import MethodError
 
 if TYPE_CHECKING:
@@ -29,23 +32,31 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+LEAST_VARIANCE = 1e-12
+"""Of a demand that does not vary, where a formula divides by its deviation."""
+STATED = (0.51, 0.999)
+"""The least and the most service that a stock counts as which is set elsewhere without one."""
 QUARTER = 13
 """Weeks from one run of a method for trees to the next, unless another number is given."""
 
 
 def plan_multistage(
-    _tables: PlanningTables, inputs: PlanningInputs, *, every_weeks: int = QUARTER, change: float = 0.1
+    tables: PlanningTables, inputs: PlanningInputs, *, every_weeks: int = QUARTER, change: float = 0.1
 ) -> Planned:
     """Least holding cost for the service that customers are promised; the service of other locations is a result.
 
     Service levels of locations without customers are not read: `internal_service` is what comes out. A run in which the
     mean demand of no location has changed by more than the share `change` keeps the safety stocks of the last one.
+    Safety stock that is set elsewhere stands, and all others are planned around it. Locations that supply others must
+    have no customers of their own.
     """
     require_at_least_zero("change", change)
+    require_promises(tables, inputs, "multistage")
     runs = _Runs.of(inputs, every_weeks)
     shape = (len(inputs.rows), len(runs.starts))
     needed = runs.mean.T * (inputs.lead_time + 1.0)[:, None] + runs.received.T * inputs.lead_time[:, None]
-    found = {name: np.zeros(shape) for name in _MULTISTAGE}
+    given = np.where(kept_rows(inputs), inputs.rows["safety_stock"].to_numpy(dtype=np.float64), np.nan)
+    found = {name: np.zeros(shape) for name in (*_MULTISTAGE, *DRIVERS)}
     solved = np.zeros(shape[1], dtype=np.int64)
     for k in range(shape[1]):
         mean, last = runs.mean[k], runs.mean[solved[k - 1]]
@@ -55,23 +66,40 @@ def plan_multistage(
         solved[k] = k
         found["internal_service"][:, k] = 1.0
         for tree, members in _trees(inputs, mean, runs.variance[k]):
-            best = multistage_targets(tree)
-            found["safety_stock"][members, k] = best.level - needed[members, k]
+            best = _targets(tree, needed[members, k] + given[members])
+            planned = best.level - needed[members, k]
+            found["safety_stock"][members, k] = np.where(np.isnan(given[members]), planned, given[members])
             found["internal_service"][members, k] = best.service
             found["outstanding_mean"][members, k], found["outstanding_sd"][members, k] = best.mean, best.variance**0.5
+            for name, part in multistage_parts(tree, best).items():
+                found[name][members, k] = part
     found = {name: values[:, solved] for name, values in found.items()}
-    columns = {"solved": inputs.days[runs.starts[solved]], "needed": needed, **found}
+    columns = {
+        "solved": inputs.days[runs.starts[solved]],
+        "needed": needed,
+        **{name: found[name] for name in _MULTISTAGE},
+    }
     columns["base_stock"] = needed + found["safety_stock"]
     extra = {name: np.asarray(columns[name]).mean(axis=1) for name in ("base_stock", "internal_service")}
     log = log_rows(inputs, columns, runs=runs.starts)
-    return Planned(runs.daily(found["safety_stock"]), inputs.lead_time + 1.0, log, extra)
+    parts = {name: runs.daily(found[name]).mean(axis=1) for name in DRIVERS}
+    return Planned(runs.daily(found["safety_stock"]), inputs.lead_time + 1.0, log, extra, drivers=parts)
+
+
+def _targets(tree: DistributionTree, given: Floats) -> StockTargets:
+    """The best levels beside those that are `given` [N], NaN where none is, and what all of them achieve."""
+    level = np.maximum(np.rint(given), 0.0)
+    stands = ~np.isnan(given)
+    placed = {j: float(level[j]) for j in np.flatnonzero(stands & tree.is_warehouse).tolist()}
+    best = multistage_targets(tree, placed=placed)
+    return evaluate_levels(tree, np.where(stands, level, best.level)) if stands.any() else best
 
 
 _MULTISTAGE = ("outstanding_mean", "outstanding_sd", "internal_service", "safety_stock")
 
 
 def plan_gsm(
-    _tables: PlanningTables,
+    tables: PlanningTables,
     inputs: PlanningInputs,
     *,
     service_level: float | None = None,
@@ -82,6 +110,8 @@ def plan_gsm(
     The safety factor of each location with customers is the normal quantile of its service level in the tables,
     or of `service_level` for all. The service times stand; the safety stocks follow the forecast.
     """
+    if service_level is None:
+        require_promises(tables, inputs, "gsm")
     runs = _Runs.of(inputs, every_weeks)
     rows, shape = inputs.rows, (len(inputs.rows), len(runs.starts))
     bound, factor_mean = np.zeros(shape), np.zeros(shape)
@@ -168,7 +198,13 @@ def _trees(inputs: PlanningInputs, mean: Floats, variance: Floats) -> Iterator[t
         place = np.full(len(rows) + 1, -1)
         place[members] = np.arange(len(members))
         of = rows.iloc[members]
-        target = _promised(of, mean[members], "multistage")
+        target = _promised(of, mean[members], variance[members])
+        both = np.flatnonzero((mean[members] > 0) & np.isin(members, supplier[members]))
+        if len(both):
+            raise MethodError(
+                "multistage needs customers only where no other location is supplied, "
+                f"got both for {item} at {of['location'].iloc[both[0]]}"
+            )
         if len(members):
             yield (
                 DistributionTree(
@@ -185,13 +221,18 @@ def _trees(inputs: PlanningInputs, mean: Floats, variance: Floats) -> Iterator[t
             )
 
 
-def _promised(rows: pd.DataFrame, mean: Floats, method: str) -> Floats:
-    """[n] the service levels of locations with customers, 0 elsewhere. Raises `MethodError` where one is missing."""
-    target = np.where(mean > 0, rows["service_level"].to_numpy(dtype=np.float64), 0.0)
-    if np.isnan(target).any():
-        row = rows.iloc[int(np.flatnonzero(np.isnan(target))[0])]
-        raise MethodError(f"{method} needs a service_level for {row['item']} at {row['location']}, which has customers")
-    return target
+def _promised(rows: pd.DataFrame, mean: Floats, variance: Floats) -> Floats:
+    """[n] the service levels of locations with customers, 0 elsewhere.
+
+    Where there is none safety stock is set elsewhere: its level is that of the periods without a shortage that such a
+    stock gives, of what is covered in the mean, with supply in time.
+    """
+    level, stock, lead_time = (
+        rows[name].to_numpy(dtype=np.float64) for name in ("service_level", "safety_stock", "lead_time")
+    )
+    deviation = np.sqrt(np.maximum(variance * (lead_time + 1.0), LEAST_VARIANCE))
+    given = np.clip(ndtr(np.where(np.isnan(level), stock, 0.0) / deviation), *STATED)
+    return np.where(mean > 0, np.where(np.isnan(level), given, level), 0.0)
 
 
 def _stages(
@@ -199,7 +240,9 @@ def _stages(
 ) -> StageNetwork:
     """The stages of an item, one for each of its rows in their order."""
     rows, names = inputs.rows.iloc[members], inputs.rows["location"].to_numpy()
-    levels = _promised(rows, mean[members], "gsm") if service_level is None else np.full(len(members), service_level)
+    levels = np.full(len(members), service_level or 0.0)
+    if service_level is None:
+        levels = _promised(rows, mean[members], variance[members])
     supplies = np.isin(members, inputs.supplier)
     stages = []
     for j, row, level, busy in zip(members.tolist(), rows.to_dict("records"), levels.tolist(), supplies, strict=True):

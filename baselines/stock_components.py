@@ -108,17 +108,20 @@ def stock_components(
     )
 
 
-def prebuild_stock(demand: ArrayLike, capacity: ArrayLike) -> Floats:
+def prebuild_stock(demand: ArrayLike, capacity: ArrayLike, *, review_period: int = 1) -> Floats:
     """[T] stock at the end of each period for later demand beyond capacity: PB_t = max(0, D_{t+1} - Cap_{t+1} +
     PB_{t+1}).
 
-    What the first period needs beyond its own capacity cannot be built any more and is not in it.
+    With one arrival every R periods, ``PB_t = max(0, D_{t+1} + ... + D_{t+R} - Cap_{t+1} + PB_{t+R})`` at the end of
+    the period before the next one. What the first period needs beyond its own capacity cannot be built any more and is
+    not in it.
     """
     needed = np.atleast_1d(np.asarray(demand, dtype=np.float64))
     able = np.broadcast_to(np.asarray(capacity, dtype=np.float64), needed.shape)
     stock = np.zeros_like(needed)
     for t in range(len(needed) - 2, -1, -1):
-        stock[t] = max(0.0, needed[t + 1] - able[t + 1] + stock[t + 1])
+        following = stock[t + review_period] if t + review_period < len(stock) else 0.0
+        stock[t] = max(0.0, needed[t + 1 : t + 1 + review_period].sum() - able[t + 1] + following)
     return stock
 
 

@@ -13,15 +13,23 @@ of it. Each unit of item i from S to S + 1 saves ``(h + p) P(X_i > S) - h`` per 
 units by what they save per space until the next does not fit is optimal where all units take the same space, and else
 at most what the unit that did not fit would have saved away from the optimum; what it would have saved per space is
 the shadow price.
+
+**Safety factors.** The same for stock that any method planned: a safety factor k stands for the backorder cost
+``p = h Phi(k) / (1 - Phi(k))``. At a price lambda of what a unit takes, s, the factor k' of least cost against normal
+demand is, where the mean stock on hand takes it, and where the level S does, as in a storage,
+
+    Phi(k') / (1 - Phi(k')) = Phi(k) / (1 - Phi(k)) / (1 + lambda s / h)
+    1 - Phi(k') = (1 - Phi(k)) (1 + lambda s / h)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_expit, log_ndtr, ndtri_exp
 
 from echelon.baselines.distribution_tree import DistributionTree
 from echelon.baselines.requirements import require_at_least_zero, require_positive
@@ -37,6 +45,12 @@ HIGHEST_PRICE = 1e12
 """The shadow price up to which a budget is sought."""
 HALVINGS = 14
 """Halvings of the range of the price; whole levels may change nothing between two prices that are this close."""
+
+
+FAINT, UTMOST = 1e-9, 1e15
+"""Prices, in those of `least_price`'s unit, at which a limit changes nothing, and at which nothing is left."""
+STEPS = 60
+"""Halvings of the logarithm of the price between these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,3 +170,41 @@ def _savings(
         saving = (h + p) * (shortage[:-1] - shortage[1:]) - h
         parts.append(saving[saving > 0] / s)
     return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+
+
+def factor_of_priced_stock(factor: ArrayLike, price: ArrayLike) -> Floats:
+    """k' where `price`, lambda s / h, is that of the mean stock on hand, see this module.
+
+    >>> round(float(factor_of_priced_stock(1.6448536, 0.0)), 4), round(float(factor_of_priced_stock(1.6448536, 4.0)), 4)
+    (1.6449, 0.8122)
+    """
+    k = np.asarray(factor, dtype=np.float64)
+    odds = log_ndtr(k) - log_ndtr(-k) - np.log1p(price)
+    tail = ndtri_exp(log_expit(-np.abs(odds)))  # of the smaller of both chances, which has all the digits
+    return np.asarray(np.where(odds > 0, -tail, tail))
+
+
+def factor_of_priced_level(factor: ArrayLike, price: ArrayLike) -> Floats:
+    """k' where `price`, lambda s / h, is that of the level, see this module; minus infinity where it is not worth it.
+
+    >>> round(float(factor_of_priced_level(1.6448536, 0.0)), 4), round(float(factor_of_priced_level(1.6448536, 4.0)), 4)
+    (1.6449, 0.6745)
+    """
+    chance = log_ndtr(-np.asarray(factor, dtype=np.float64)) + np.log1p(price)
+    return np.asarray(-ndtri_exp(np.minimum(chance, 0.0)))
+
+
+def least_price(used: Callable[[Floats], Floats], limit: ArrayLike, *, unit: float) -> Floats:
+    """The least prices at which what is used keeps its limits: `used` maps prices to quantities, falling in them.
+
+    All have the shape of the limits. A price is 0 where the limit is kept without one; where none keeps it, it is the
+    least at which nothing more goes. `unit` is that of a price, holding cost per space.
+    """
+    zero = np.zeros_like(np.asarray(limit, dtype=np.float64))
+    low, high = zero + np.log(FAINT * unit), zero + np.log(UTMOST * unit)
+    limits = np.maximum(limit, used(np.exp(high)))
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        keeps = used(np.exp(middle)) <= limits
+        low, high = np.where(keeps, low, middle), np.where(keeps, middle, high)
+    return np.where(used(zero) <= limits, 0.0, np.exp(high))

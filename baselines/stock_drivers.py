@@ -19,8 +19,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import sqrt
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
@@ -28,6 +30,7 @@ from echelon.baselines.loss_functions import standard_normal_loss
 from echelon.baselines.requirements import require_at_least_zero, require_choice
 from echelon.envs.errors import MethodError
 
+Floats = NDArray[np.float64]
 Kind = Literal["cycle_service", "fill_rate"]
 SMALL = 1e-9
 """The lot, in standard deviations, below which rounding would drown what it adds."""
@@ -110,11 +113,49 @@ def driver_parts(
     """
     if sorted(order) != sorted(DRIVERS):
         raise MethodError(f"order must name each of {', '.join(DRIVERS)} once, got {', '.join(order)}")
-    now = replace(exposure, **{name: value for driver in DRIVERS.values() for name, value in driver.items()})
-    before = stock(now, service_level=service_level, kind=kind)
-    parts = {"base": before} if before else {}
-    for driver in order:
-        now = replace(now, **{name: getattr(exposure, name) for name in DRIVERS[driver]})
-        after = stock(now, service_level=service_level, kind=kind)
+
+    def of(fields: Mapping[str, Any]) -> float:
+        return stock(replace(exposure, **fields), service_level=service_level, kind=kind)
+
+    off = {name: value for driver in DRIVERS.values() for name, value in driver.items()}
+    steps = {driver: {name: getattr(exposure, name) for name in DRIVERS[driver]} for driver in order}
+    parts = {name: float(part) for name, part in switched_on(of, off, steps, whole=of({})).items()}
+    return parts if parts["base"] else {driver: parts[driver] for driver in order}
+
+
+def switched_on(
+    stock: Callable[[Mapping[str, Any]], ArrayLike],
+    off: Mapping[str, Any],
+    steps: Mapping[str, Mapping[str, Any]],
+    *,
+    whole: ArrayLike,
+) -> dict[str, Floats]:
+    """The stock without any driver as the part "base", and what each driver adds, in the order of `steps`.
+
+    `stock` gives the stock of fields, `off` has them without any driver, and each step those that its driver changes.
+    With all of them the stock is `whole`, so that this need not be evaluated again. A step that changes nothing
+    adds exactly 0; where `stock` is not finite, a driver adds nothing until it is.
+    """
+    total = np.asarray(whole, dtype=np.float64)
+    reached = _reached(off, steps)
+    before = _finite(stock(off), 0.0) if reached else total
+    parts = {"base": before} | {driver: np.zeros_like(total) for driver in steps}
+    for rank, (driver, fields) in enumerate(reached.items(), start=1):
+        after = total if rank == len(reached) else _finite(stock(fields), before)
         parts[driver], before = after - before, after
     return parts
+
+
+def _reached(off: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The fields after each step that changes any."""
+    now, reached = dict(off), {}
+    for driver, fields in steps.items():
+        if not all(np.array_equal(now[name], value) for name, value in fields.items()):
+            now = {**now, **fields}
+            reached[driver] = now
+    return reached
+
+
+def _finite(values: ArrayLike, otherwise: ArrayLike) -> Floats:
+    found = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(found), found, otherwise)

@@ -8,25 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from echelon.experiments.palette import INK, MARKERS, MUTED, PAPER, POLICY_COLOURS
-from echelon.experiments.plan_summary import COMPONENTS, Panel, PlanSummary, amount
+from echelon.experiments.plan_summary import Panel, PlanSummary, amount
 from echelon.experiments.plots import WIDTH, short
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-COLOURS: Mapping[str, str] = {
-    "safety_stock": "#0072b2",
-    "cycle_stock": "#7d9bb3",
-    "prebuild_stock": "#b07d00",
-    "merchandising_stock": "#009e73",
-    "pipeline_stock": "#c9d3dc",
-}
-"""The colour of each component."""
-MOST_ROWS = 8
-"""Categories, or locations, in one figure."""
+STOCK, OTHER = "#0072b2", "#7d9bb3"
+"""The colours of safety stock, and of bars beside it."""
 MOST_PATHS = 6
 MOST_PANELS = 6
 BINS = 28
@@ -41,7 +32,8 @@ SOURCES: Mapping[str, tuple[str, int]] = {
     "own": ("own deliveries", 1),
     "shrunk": ("own history and its like", 2),
     "customers below": ("sum of the customers below", 2),
-    "lane": ("of its lane", 3),
+    "lanes": ("stated in the table of lanes", 0),
+    "lane": ("deliveries on its lane", 3),
     "source": ("deliveries of its supplier", 3),
     "location": ("deliveries to its location", 3),
     "pooled": ("pooled from its like", 3),
@@ -61,30 +53,9 @@ CLOSENESS: Sequence[tuple[str, str]] = (
 )
 
 
-def draw_components(table: pd.DataFrame, names: Sequence[str], *, unit: str) -> Figure:
-    """Stacked bars of stock by component, a row for each of the names in the table [name, component]."""
-    from matplotlib.patches import Patch
-
-    figure, axes = _rows(len(names), extra=0.75)
-    span = max(float(table.sum(axis=1).max()), 1e-12)
-    for row, name in enumerate(names):
-        left = 0.0
-        for component in table.columns:
-            width = float(table[component][name])
-            axes.barh(row + 0.15, width, left=left, height=0.34, color=COLOURS[component], edgecolor=PAPER)
-            left += width
-        _name(axes, row, str(name), note=amount(left))
-    axes.set_xlim(0.0, 1.02 * span)
-    _thousands(axes.xaxis)
-    axes.set_xlabel(f"stock ({unit})")
-    handles = [Patch(facecolor=COLOURS[name], label=COMPONENTS[name]) for name in table.columns]
-    figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=8.5)
-    return figure
-
-
 def draw_weeks(summary: PlanSummary) -> Figure:
     """Safety stock of every tier, week by week."""
-    figure, axes = _figure(3.3)
+    figure, axes = half_page(3.3)
     weeks = summary.weeks
     for rank, name in enumerate(weeks.columns):
         colour, marker = POLICY_COLOURS[rank % len(POLICY_COLOURS)], MARKERS[rank % len(MARKERS)]
@@ -99,7 +70,7 @@ def draw_weeks(summary: PlanSummary) -> Figure:
             label=name,
         )
     axes.set_ylim(0.0, 1.06 * float(weeks.to_numpy().max()) or 1.0)
-    _thousands(axes.yaxis)
+    with_thousands(axes.yaxis)
     axes.set_title(f"safety stock ({summary.measure})", loc="left", fontsize=8.5, color=MUTED)
     axes.grid(axis="y")
     _dates(axes)
@@ -116,8 +87,8 @@ def draw_largest(summary: PlanSummary) -> Figure:
     panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for axes, row in zip(panels, rows.to_dict("records"), strict=True):
         path = summary.path(row["item"], row["location"])
-        axes.fill_between(path["week"], path["safety_stock"], color=COLOURS["safety_stock"], alpha=0.18, linewidth=0)
-        axes.plot(path["week"], path["safety_stock"], color=COLOURS["safety_stock"], linewidth=1.4)
+        axes.fill_between(path["week"], path["safety_stock"], color=STOCK, alpha=0.18, linewidth=0)
+        axes.plot(path["week"], path["safety_stock"], color=STOCK, linewidth=1.4)
         low, high = path["safety_stock"].min(), path["safety_stock"].max()
         axes.set_ylim(min(low, 0.0), 1.12 * high if high > 0 else 1.0)
         axes.set_yticks([])
@@ -138,12 +109,12 @@ def draw_days(panels: Sequence[Panel]) -> Figure:
     for axes, panel in zip(every, panels, strict=True):
         if panel.band is not None:
             edges = (panel.band.least_days, panel.band.most_days)
-            axes.axvspan(*edges, color=COLOURS["safety_stock"], alpha=0.13, linewidth=0, zorder=0.5)
+            axes.axvspan(*edges, color=STOCK, alpha=0.13, linewidth=0, zorder=0.5)
             for edge in edges:
-                axes.axvline(edge, color=COLOURS["safety_stock"], linewidth=1.0, zorder=0.6)
+                axes.axvline(edge, color=STOCK, linewidth=1.0, zorder=0.6)
         counts, bins = np.histogram(np.clip(panel.days, start, end), bins=BINS, range=(start, end))
         share = counts / max(len(panel.days), 1)
-        axes.bar(bins[:-1], share, width=np.diff(bins), align="edge", color="#7d9bb3", edgecolor=PAPER, linewidth=0.6)
+        axes.bar(bins[:-1], share, width=np.diff(bins), align="edge", color=OTHER, edgecolor=PAPER, linewidth=0.6)
         axes.set_ylim(0.0, 1.08 * max(float(share.max()), 1e-12))
         axes.set_yticks([])
         axes.tick_params(bottom=axes is every[-1], labelbottom=axes is every[-1])
@@ -161,7 +132,7 @@ def draw_sources(summary: PlanSummary) -> Figure:
         "demand": summary.sources("demand_source"),
         "lead time": summary.sources("lead_time_source"),
     }
-    figure, axes = _rows(sum(map(len, counts.values())) + 2 * HEADING - 0.2, extra=0.7)
+    figure, axes = row_axes(sum(map(len, counts.values())) + 2 * HEADING - 0.2, extra=0.7)
     row, total = -0.25, max(len(summary.rows), 1)
     seen: set[int] = set()
     for what, of in counts.items():
@@ -172,7 +143,7 @@ def draw_sources(summary: PlanSummary) -> Figure:
             words, closeness = SOURCES.get(source, (source, 4))
             seen.add(closeness)
             axes.barh(row + 0.15, 100 * count / total, height=0.3, color=CLOSENESS[closeness][1], edgecolor=PAPER)
-            _name(axes, row, words, note=f"{count:,} · {100 * count / total:.0f} %")
+            row_name(axes, row, words, note=f"{count:,} · {100 * count / total:.0f} %")
             row += 1
         row += 0.15
     axes.set_xlim(0.0, 102.0)
@@ -199,16 +170,17 @@ def said_of(panel: Panel) -> str:
     return f"band {panel.band.least_days:g} to {panel.band.most_days:g} · {' · '.join(said) or 'none moved'}"
 
 
-def _figure(height: float) -> tuple[Figure, Axes]:
+def half_page(height: float) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes, as wide as half a page."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
-def _rows(count: float, *, extra: float) -> tuple[Figure, Axes]:
+def row_axes(count: float, *, extra: float) -> tuple[Figure, Axes]:
     """Axes with rows from the top; names stand above them and need no margin."""
-    figure, axes = _figure(extra + ROW * max(count, 1))
+    figure, axes = half_page(extra + ROW * max(count, 1))
     axes.set_ylim(count - 0.5, -0.6)
     axes.set_yticks([])
     axes.grid(axis="x")
@@ -216,7 +188,8 @@ def _rows(count: float, *, extra: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _name(axes: Axes, row: float, name: str, *, note: str) -> None:
+def row_name(axes: Axes, row: float, name: str, *, note: str) -> None:
+    """The name above a row, and a note at its right end."""
     plate = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
     common = {"transform": axes.get_yaxis_transform(), "verticalalignment": "center", "bbox": plate, "zorder": 0.9}
     axes.text(0.0, row - 0.22, short(name), fontweight="bold", color=INK).set(**common)
@@ -236,7 +209,8 @@ def _dates(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
-def _thousands(axis: Axis) -> None:
+def with_thousands(axis: Axis) -> None:
+    """A few numbers on an axis, as one writes them."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axis.set_major_locator(MaxNLocator(5))

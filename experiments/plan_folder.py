@@ -10,6 +10,7 @@ from echelon.baselines.planning import PLANNERS, Targets, plan_tables
 from echelon.baselines.planning_alerts import alerts
 from echelon.baselines.planning_tables import read_tables, require_new, write_folder
 from echelon.envs.errors import ConfigError, nearest
+from echelon.experiments.plan_curves import report_frontier
 from echelon.experiments.plan_report import plan_page
 
 if TYPE_CHECKING:
@@ -20,23 +21,36 @@ SUMMED = ("mean_demand", "safety_stock", "cycle_stock", "pipeline_stock")
 """What is printed of an item: the sums over its locations of the means over the periods."""
 
 
-def plan_folder(source: str, *, method: str, out: Path) -> str:
+def plan_folder(
+    source: str, *, method: str, out: Path, budget: float | None = None, within_storage: bool = False
+) -> str:
     """Plan the tables in the folder `source`, write the files into the new folder `out`, and tell what was planned.
 
-    All files are written, or none. Raises `ConfigError` or `MethodError`.
+    All files are written, or none. `budget` and `within_storage` are those of `plan_tables`. Raises `ConfigError` or
+    `MethodError`.
     """
     if method not in PLANNERS:
         raise ConfigError([f"--method: must be a planning method (got {method!r}){nearest(method, PLANNERS)}"])
     require_new(out)
     tables = read_tables(source)
-    targets = plan_tables(tables, method)
+    targets = plan_tables(tables, method, budget=budget, within_storage=within_storage)
     fired = alerts(tables, targets)
     written = {
         "parameters.csv": _csv(targets.parameters),
         "series.csv": _csv(targets.series),
         "log.csv": _csv(targets.log),
         "alerts.csv": _csv(fired),
-        "report.html": plan_page(tables, targets, fired, source=source),
+        "report.html": plan_page(
+            tables,
+            targets,
+            fired,
+            source=source,
+            curve=report_frontier(tables, method),
+            limits=[
+                *(["--budget", f"{budget:g}"] if budget is not None else []),
+                *(["--within-storage"] if within_storage else []),
+            ],
+        ),
     }
     write_folder(out, written)
     return "\n".join([*_lines(targets), *_alert_lines(fired), f"{out}: {', '.join(written)}"])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from echelon.baselines.planning_alerts import SEVERITIES
+from echelon.baselines.planning_rules import SEVERITIES
 from echelon.experiments.page import counted, paragraph, prose
 from echelon.experiments.plan_summary import PlanSummary, amount, day
 

@@ -16,10 +16,9 @@ from echelon.baselines.planning_tables import PlanningTables
 from echelon.experiments.captions import Words
 from echelon.experiments.drawing import inline_svg
 from echelon.experiments.page import counted, figure, page, paragraph, prose, style_sheet
+from echelon.experiments.plan_curves import WEEKS, draw_frontier, draw_sweep, frontier_words, sweep_words
 from echelon.experiments.plan_figures import (
     MOST_PANELS,
-    MOST_ROWS,
-    draw_components,
     draw_days,
     draw_largest,
     draw_sources,
@@ -27,6 +26,7 @@ from echelon.experiments.plan_figures import (
 )
 from echelon.experiments.plan_lists import alert_section, largest_section, severities
 from echelon.experiments.plan_map import stock_map
+from echelon.experiments.plan_stacks import MOST_ROWS, draw_components, draw_drivers, driver_totals, driver_words
 from echelon.experiments.plan_summary import COMPONENTS, PIPELINE, SAFETY, PlanSummary, amount, day, plan_summary
 from echelon.experiments.plan_words import (
     GLOSSARY,
@@ -56,6 +56,7 @@ BESIDE = {"category": category_words, "location": location_words}
 """What stands beside the stock by tier: the stock by category, or by location where there is one category."""
 
 Drawn = tuple[Words, "Figure"]
+Curve = tuple["pd.DataFrame | None", str]
 
 
 def plan_page(
@@ -65,10 +66,14 @@ def plan_page(
     *,
     source: str = "",
     bands: Mapping[str, Band] | None = None,
+    curve: Curve | None = None,
+    limits: Sequence[str] = (),
 ) -> str:
     """The page as text. `source` is the folder that the tables were read from.
 
-    `bands` are those that the targets were planned with: unless given, those that `plan_assp` has by itself.
+    `bands` are those that the targets were planned with: unless given, those that `plan_assp` has by itself. `curve`
+    is what service costs by this method, or why there is no picture of it (`plan_curves.report_frontier`). `limits` are
+    the options of the command that cut stock to a budget or a storage.
     """
     from echelon.baselines.safety_stock_bands import TABLE_1
 
@@ -80,20 +85,21 @@ def plan_page(
             _stock(summary),
             _over_time(summary),
             _inputs(summary, TABLE_1 if bands is None else bands),
+            _service(summary, curve),
             largest_section(summary, by_customers=method.by_customers),
             _methods(method),
-            _reproduce(tables, targets.method, source),
+            _reproduce(tables, targets.method, source, limits),
         ]
     return page(
         title=f"Stock plan by {method.title} · Echelon report",
-        header=_header(summary, method, alerts, source),
+        header=_header(summary, method, alerts, source, with_curve=curve is not None),
         main="".join(sections),
         footer="Made by <code>echelon plan</code> from the tables and the targets alone.",
         style=style_sheet("stage_map.css") + style_sheet("plan_report.css"),
     )
 
 
-def _header(summary: PlanSummary, method: MethodWords, alerts: pd.DataFrame, source: str) -> str:
+def _header(summary: PlanSummary, method: MethodWords, alerts: pd.DataFrame, source: str, *, with_curve: bool) -> str:
     rows, periods = summary.rows, summary.targets.series["period"]
     facts = [
         counted(rows["item"].nunique(), "item"),
@@ -108,6 +114,7 @@ def _header(summary: PlanSummary, method: MethodWords, alerts: pd.DataFrame, sou
         "stock": "Stock",
         "time": "Over time",
         "inputs": "What it follows from",
+        **({"service": "What service costs"} if with_curve else {}),
         "largest": "Largest",
         "methods": "Method and terms",
         "reproduce": "Reproduce",
@@ -142,7 +149,9 @@ def _tiles(summary: PlanSummary) -> str:
         tiles.append(_tile("Stock on hand", summary, summary.on_hand))
     tiles.append(_tile("Pipeline stock", summary, [PIPELINE]))
     cost = f'<span class="figure">{amount(summary.holding_cost)}</span>'
-    tiles.append(f'<div class="tile"><dt>Holding cost</dt><dd>{cost}</dd><dd>per period, of stock on hand</dd></div>')
+    tiles.append(
+        f'<div class="tile"><dt>Holding cost</dt><dd>{cost}</dd><dd>per period, of the mean stock on hand</dd></div>'
+    )
     return f'<dl class="tiles">{"".join(tiles)}</dl>'
 
 
@@ -182,11 +191,29 @@ def _over_time(summary: PlanSummary) -> str:
 def _inputs(summary: PlanSummary, bands: Mapping[str, Band]) -> str:
     panels = summary.panels(bands)
     shown = panels[:MOST_PANELS]
-    drawn = [
+    drawn: list[Drawn] = [
         (panel_words(shown, len(panels) - len(shown)), draw_days(shown)),
         (source_words(summary), draw_sources(summary)),
     ]
+    if driver_totals(summary):
+        drawn.append((driver_words(summary), draw_drivers(summary)))
     return f'<section id="inputs">\n<h2>What it follows from</h2>\n{_grid(drawn, "i")}\n</section>\n'
+
+
+def _service(summary: PlanSummary, curve: Curve | None) -> str:
+    """What service costs; nothing where that was not asked."""
+    if curve is None:
+        return ""
+    table, why = curve
+    body = f'<div class="card"><p>{escape(why)}</p></div>'
+    if table is not None:
+        unit = summary.measure
+        drawn = [
+            (frontier_words(table, unit=unit, weeks=WEEKS), draw_frontier(table, unit=unit)),
+            (sweep_words(table), draw_sweep(table)),
+        ]
+        body = _grid(drawn, "f")
+    return f'<section id="service">\n<h2>What service costs</h2>\n{body}\n</section>\n'
 
 
 def _grid(drawn: Sequence[Drawn], prefix: str) -> str:
@@ -209,8 +236,8 @@ def _methods(method: MethodWords) -> str:
     )
 
 
-def _reproduce(tables: PlanningTables, method: str, source: str) -> str:
-    command = shlex.join(["echelon", "plan", "--method", method, source or "DATA_DIR", "--out", "DIR"])
+def _reproduce(tables: PlanningTables, method: str, source: str, limits: Sequence[str]) -> str:
+    command = shlex.join(["echelon", "plan", "--method", method, source or "DATA_DIR", *limits, "--out", "DIR"])
     facts = "".join(
         f"<div><dt>{escape(name.replace('_', ' '))}</dt><dd>{counted(len(table), 'row')}</dd></div>"
         for name, table in tables.tables.items()

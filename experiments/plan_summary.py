@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from echelon.baselines.planning_inputs import WEEK, depths
 from echelon.baselines.planning_network import suppliers
-from echelon.baselines.planning_service import customer_demand
+from echelon.baselines.planning_service import customer_demand, mean_on_hand
 from echelon.baselines.planning_tables import PlanningTables
 
 if TYPE_CHECKING:
@@ -111,9 +111,8 @@ class PlanSummary:
 
     @property
     def holding_cost(self) -> float:
-        """Money per period for the stock on hand."""
-        stock = sum(self.stock(name) for name in self.on_hand)
-        return float((stock * self.rows["holding_cost"]).sum())
+        """Money per period for the mean stock on hand, and with it what is backordered in the mean."""
+        return float(mean_on_hand(self.targets) @ self.rows["holding_cost"].to_numpy(dtype=np.float64))
 
     def by(self, column: str) -> pd.DataFrame:
         """[group, component] value of stock by a column of the rows."""

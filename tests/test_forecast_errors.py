@@ -230,7 +230,7 @@ def test_hardly_any_normal_error_is_an_outlier_and_winsorising_keeps_sigma() -> 
         ({"by": ("lag",)}, "lag needs a column lag in the planned table"),
         ({"lag": 1}, "lag needs a column lag in the planned table"),
         ({"estimator": "mda"}, "estimator must be mad or rmse or sd, got 'mda'; did you mean 'mad'?"),
-        ({"missing": "nil"}, "missing must be zero or unknown, got 'nil'; known: unknown, zero"),
+        ({"missing": "nil"}, "missing must be zero or between or unknown, got 'nil'; known: between, unknown, zero"),
         ({"winsorise": 0.0}, "threshold must be a finite number greater than 0, got 0"),
     ],
 )

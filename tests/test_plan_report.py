@@ -14,11 +14,18 @@ import pytest
 
 from echelon.baselines.planning import PLANNERS, Targets, plan_tables
 from echelon.baselines.planning_alerts import COLUMNS, alerts
+from echelon.baselines.planning_compare import compare_methods
+from echelon.baselines.planning_drivers import DRIVERS
+from echelon.baselines.planning_frontier import frontiers
+from echelon.baselines.planning_service import mean_on_hand
 from echelon.baselines.planning_tables import PlanningTables, check_tables
 from echelon.baselines.safety_stock_bands import TABLE_1, Band
+from echelon.experiments.plan_comparison import comparison_page
+from echelon.experiments.plan_curves import REPORTED, draw_frontier, draw_sweep, report_frontier
 from echelon.experiments.plan_figures import draw_days, draw_largest, draw_sources, draw_weeks, said_of
 from echelon.experiments.plan_map import LARGEST, stock_map
 from echelon.experiments.plan_report import plan_page
+from echelon.experiments.plan_stacks import DRIVER_LOOKS, draw_drivers, driver_table, driver_totals
 from echelon.experiments.plan_summary import amount, plan_summary
 from echelon.experiments.plots import style
 
@@ -110,7 +117,7 @@ def test_the_totals_are_those_of_the_parameters(targets: Targets, page: str) -> 
     value = np.where(rows["item"] == "tea", 2.5, 1.0)
     stock = rows["safety_stock"].to_numpy()
     # holding costs are 0.25 (k + 1) at the k-th of five locations, for both items
-    holding = float((stock + rows["cycle_stock"].to_numpy()) @ np.tile(0.25 * np.arange(1, 6), 2))
+    holding = float(mean_on_hand(targets) @ np.tile(0.25 * np.arange(1, 6), 2))
     shops = rows["location"].str.startswith("shop").to_numpy()
     days = float(stock @ value) / float(rows["demand_mean"].to_numpy() @ (value * shops))
     text = said(page)
@@ -186,7 +193,7 @@ def test_every_figure_has_an_alternative_text_and_a_caption(page: str) -> None:
     elements = Page(page).elements
     drawings = [attributes for tag, attributes in elements if tag == "svg"]
     tags = Counter(tag for tag, _ in elements)
-    assert len(drawings) == tags["figure"] == tags["figcaption"] == 7
+    assert len(drawings) == tags["figure"] == tags["figcaption"] == 8
     for attributes in drawings:
         assert attributes["role"] == "img"
         assert len(attributes["aria-label"] or "") > 40
@@ -275,6 +282,98 @@ def test_the_table_has_thirty_rows_by_value_of_safety_stock() -> None:
     promised = {cell for label, cell in table if label == "Service target (%)"}
     assert promised <= {"95 beta", "none"}
     assert "Rows 16 to 30" in said(text)
+
+
+def test_the_bars_of_the_drivers_sum_to_the_safety_stock(tables: PlanningTables, targets: Targets, page: str) -> None:
+    summary = plan_summary(tables, targets)
+    table = driver_table(summary)
+    value = summary.largest(8)["safety_stock"] * summary.largest(8)["unit_value"]
+    np.testing.assert_allclose(table.sum(axis=1), value, rtol=0, atol=1e-9)
+    assert sum(driver_totals(summary).values()) == pytest.approx(summary.value("safety_stock"), rel=1e-12)
+    assert set(DRIVERS) <= set(DRIVER_LOOKS)
+    with style():
+        axes = draw_drivers(summary).axes[0]
+    ends = [bar.get_x() + bar.get_width() for bar in axes.patches]  # type: ignore[attr-defined]
+    assert max(ends) == pytest.approx(value.max())
+    share = driver_totals(summary)["demand"] / summary.value("safety_stock")
+    assert f"Of all safety stock: demand {100 * share:.0f} %, lead time" in said(page).replace("\xa0", " ")
+
+
+def test_a_driver_that_lowers_the_stock_is_left_of_zero() -> None:
+    tables = tables_of()
+    rows = tables["item_locations"].assign(target_days=5.0)
+    summary = plan_summary(tables, plan_tables(PlanningTables({**tables.tables, "item_locations": rows}), "assp"))
+    table = driver_table(summary)
+    assert (table["review_period"] < 0).any()
+    with style():
+        axes = draw_drivers(summary).axes[0]
+    assert min(bar.get_x() + bar.get_width() for bar in axes.patches) == pytest.approx(  # type: ignore[attr-defined]
+        table.where(table < 0, 0.0).sum(axis=1).min()
+    )
+
+
+@pytest.mark.parametrize("method", ["dynamic", "gsm"])
+def test_methods_without_drivers_have_no_picture_of_them(method: str, tables: PlanningTables) -> None:
+    assert "What drives" not in said(plan_page(tables, plan_tables(tables, method), NO_ALERTS))
+
+
+def test_what_service_costs_is_drawn_with_its_hull_and_the_status_quo(tables: PlanningTables, targets: Targets) -> None:
+    curve, why = report_frontier(tables, "assp")
+    assert curve is not None
+    assert why == ""
+    assert curve["service_level"].tolist()[:-1] == list(REPORTED["assp"][1])
+    text = plan_page(tables, targets, NO_ALERTS, curve=(curve, why))
+    assert Page(text).faults == []
+    assert re.findall(r'<section id="([^"]*)"', text)[4] == "service"
+    assert 'href="#service"' in text
+    assert "a plan with the service levels of the tables" in said(text)
+    with style():
+        frontier, sweep = draw_frontier(curve, unit="money"), draw_sweep(curve)
+    hull, *others = frontier.axes[0].lines
+    kept = curve[curve["on_hull"]].sort_values("service")
+    np.testing.assert_allclose(np.asarray(hull.get_xdata()), 100 * kept["service"])
+    np.testing.assert_allclose(np.asarray(hull.get_ydata()), kept["investment"])
+    quo = curve.iloc[-1]
+    assert any((np.asarray(line.get_xdata()) == 100 * quo["service"]).any() for line in others)
+    areas = [np.asarray(path.vertices) for area in sweep.axes[0].collections for path in area.get_paths()]
+    top = max(float(corners[:, 1].max()) for corners in areas)
+    stock = curve.iloc[:-1][["safety_stock", "cycle_stock", "pipeline_stock"]].sum(axis=1)
+    assert top == pytest.approx(stock.max())
+
+
+def test_a_picture_that_is_not_drawn_says_why(tables: PlanningTables) -> None:
+    targets = plan_tables(tables, "dynamic")
+    text = plan_page(tables, targets, NO_ALERTS, curve=report_frontier(tables, "dynamic"))
+    assert "dynamic reads no service level, so it has no frontier." in said(text)
+    many = tables_of(shops=20)
+    curve, why = report_frontier(many, "multistage")
+    assert curve is None
+    assert why.startswith(
+        "A report plans several service levels by multistage for up to 30 item-locations; here are 44."
+    )
+    assert 'id="service"' not in plan_page(tables, targets, NO_ALERTS)
+
+
+def test_methods_that_are_compared_have_a_page_with_their_frontiers(tables: PlanningTables) -> None:
+    methods, run = ("assp", "dynamic"), {"replications": 3, "periods": 28, "warm_up": 0}
+    table = compare_methods(tables, item="tea", methods=methods, **run)  # type: ignore[arg-type]
+    curves = frontiers(tables, methods, [0.8, 0.95], item="tea", **run)  # type: ignore[arg-type]
+    text = comparison_page(table.assign(method=["assp", EVIL]), curves, item=EVIL)
+    assert Page(text).faults == []
+    assert EVIL not in text
+    assert said(text).count(EVIL) >= 3
+    assert f"{100 * table['fill_rate'][0]:.2f}\xa0± {100 * table['fill_rate_half_width'][0]:.2f}".replace(
+        "± ", "±\xa0"
+    ) in unescape(text)
+    assert "Bars are 95 % intervals." in said(text).replace("\xa0", " ")
+    with style():
+        axes = draw_frontier(curves, unit="money").axes[0]
+    legend = [str(line.get_label()) for line in axes.lines if not str(line.get_label()).startswith("_")]
+    assert legend == ["assp", "dynamic", "status quo"]
+    right = [segment[:, 0].max() for bars in axes.collections for segment in bars.get_segments()]  # type: ignore[attr-defined]
+    assert len(right) == len(curves)
+    assert max(right) <= 100 + 1e-9
+    assert 'id="service"' not in comparison_page(table, item="tea")
 
 
 def test_sources_are_counted_by_what_they_mean(tables: PlanningTables, targets: Targets, page: str) -> None:

@@ -246,7 +246,8 @@ def test_what_is_beyond_capacity_is_built_before_and_displays_are_filled() -> No
     targets = plan_tables(tables, "assp", bands={})
     # 30 more than can be ordered are needed on day 10, and 10 more than needed can be had on each day before
     assert matrix(targets, "prebuild_stock")["A"].iloc[6:11].tolist() == [0.0, 10.0, 20.0, 30.0, 0.0]
-    assert matrix(targets, "target_position")["A"].iloc[8] == 10 + 10 + 5 + 20
+    # an order of day 8 arrives on day 9
+    assert matrix(targets, "target_position")["A"].iloc[8] == 10 + 10 + 5 + 30
     assert set(matrix(targets, "merchandising_stock")["B"]) == {35.0}
     assert set(matrix(targets, "target_position")["B"]) == {3 * 20 + 25 + 35.0}
     assert {link.target: link.max_order for link in network_of(tables, item="tea").links}["A"] == 20
@@ -276,6 +277,15 @@ def test_dynamic_stock_orders_up_to_the_target_below_the_minimum_alone() -> None
     # 2 periods of 10 until an order can serve, and days of stock on top
     assert (policy.reorder[0, at], policy.up_to[0, at]) == (39.0, 80.0)
     assert set(matrix(targets, "safety_stock")["A"]) == {20.0}
+
+
+def test_a_deviation_that_the_lane_states_is_told_from_that_of_deliveries_on_it() -> None:
+    lanes = pd.DataFrame(
+        {"source": ["Factory", "Depot", "Depot"], "location": ["Depot", "A", "B"], "duration": [2, 1, 2]}
+    )
+    stated = planning_inputs(chain(lanes=lanes.assign(duration_sd=[0.0, 0.5, 0.0]))).rows.set_index("location")
+    assert stated["lead_time_source"].to_dict() == {"Factory": "none", "Depot": "none", "A": "lanes", "B": "none"}
+    assert stated["lead_time_sd"]["A"] == 0.5
 
 
 def test_lead_times_are_drawn_so_that_realised_ones_are_as_recorded() -> None:
@@ -401,8 +411,12 @@ def test_what_cannot_be_planned_is_refused_by_name() -> None:
         assert str(caught.value) == message
     open_level = chain(rows={"B": {"service_level": None}})
     for method in ("multistage", "gsm"):
-        with pytest.raises(MethodError, match=f"{method} needs a service_level for tea at B, which has customers"):
+        with pytest.raises(MethodError) as caught:
             plan_tables(open_level, method)
+        assert str(caught.value) == (
+            f"item_locations: service_level: is required by {method} at locations with customers, where no row of "
+            "service_targets fits (tea at B)"
+        )
     targets = plan_tables(tables, "dynamic")
     network = network_of(tables, item="tea")
     with pytest.raises(MethodError, match="targets must reach to the last of 29 periods, got 28 for item 'tea'"):
@@ -547,5 +561,6 @@ def test_the_kind_of_a_promise_decides_between_alpha_and_beta() -> None:
     alpha = assp("AT", demand_mean=10, demand_sd=spread, lead_time=1, review_period=1, service_level=0.95)
     assert_allclose(log["safety_stock"], alpha)
     # what item_locations states itself is no promise, and its method decides
+    places = pd.concat([places, pd.DataFrame({"location": ["Elsewhere"], "customer": "Jones"})])
     given = plan_tables(chain(locations=places, service_targets=promises.assign(customer="Jones")), "assp", bands={})
     assert set(given.log["stock_method"]) == {"BT"}

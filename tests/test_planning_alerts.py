@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -12,7 +13,8 @@ import pandas as pd
 import pytest
 
 from echelon.baselines.planning import Targets, plan_tables
-from echelon.baselines.planning_alerts import COLUMNS, RULES, SEVERITIES, AlertRule, alerts
+from echelon.baselines.planning_alerts import COLUMNS, alerts, readable
+from echelon.baselines.planning_rules import RULES, SEVERITIES, AlertRule
 from echelon.baselines.planning_tables import PlanningTables, check_tables
 from echelon.baselines.safety_stock_bands import Band
 from echelon.envs.errors import MethodError
@@ -111,6 +113,16 @@ def old(data: Frames) -> None:
         data[name] = pd.concat([data[name], new])
 
 
+def begun(data: Frames) -> None:
+    """A shop that is five days old."""
+    data["demand"] = data["demand"].tail(5)
+
+
+def garden(data: Frames) -> None:
+    """A category that the case of Table 1 does not have."""
+    data["items"] = data["items"].assign(category="Garden")
+
+
 def late_deliveries(data: Frames) -> None:
     times = data["lead_times"]
     times["actual"] = times["planned"] + np.where(times["location"] == "depot", 2.0, 0.0)
@@ -135,6 +147,7 @@ def unrecorded(data: Frames) -> None:
 FIRING: dict[str, tuple[Change | None, dict[str, Any], str, float, float]] = {
     "projected_stockout": (row("stock", "on_hand", 5.0), {}, "shop", 5 + 10 - 2 * 10, 0.0),
     "storage_exceeded": (row("locations", "storage", 1.0), {}, "shop", np.nan, 1.0),
+    "limited_stock": (row("locations", "storage", 3.0), {"within_storage": True}, "shop", np.nan, 0.0),
     "expiry_risk": (row("item_locations", "shelf_life", 3), {}, "shop", 40 / 10, 3.0),
     "excess_stock": (row("stock", "on_hand", 400.0), {}, "shop", 400.0, np.nan),
     "target_unreachable": (without_safety_stock, {}, "shop", np.nan, 0.945),
@@ -144,6 +157,9 @@ FIRING: dict[str, tuple[Change | None, dict[str, Any], str, float, float]] = {
     "overdue_receipts": (row("receipts", "period", START - pd.Timedelta(days=3)), {}, "shop", 3.0, 0.0),
     "forecast_bias": (low_forecasts, {}, "shop", 56 * 5 / 5, 3 * np.sqrt(np.pi / 2 * 56)),
     "clamp_rate": (None, low_bands(), "", 1.0, 0.5),
+    "history_behind": (old, {}, "kiosk", 24.0, 0.0),
+    "short_history": (begun, {}, "shop", 5.0, 14.0),
+    "no_band": (garden, {"bands": None}, "", 2.0, 0.0),
     "demand_spike": (spike, {}, "shop", 80.0, np.nan),
     "forecast_error": (noisy, {}, "shop", 60 / 40, 1.0),
     "missing_lead_times": (unrecorded, {}, "depot", 0.0, 1.0),
@@ -168,6 +184,40 @@ def test_a_rule_fires_on_its_case_with_value_and_limit(name: str) -> None:
     if not np.isnan(limit):
         assert first["limit"] == pytest.approx(limit, rel=1e-9)
     assert (first["value"] < first["limit"]) == (RULES[name].fires == "below")
+
+
+@pytest.mark.parametrize("name", FIRING)
+def test_messages_have_units_and_no_digits_that_say_nothing(name: str) -> None:
+    change, options, *_ = FIRING[name]
+    message = fired(case(change, **options), name)["message"].iloc[0]
+    assert not re.search(r"\d\.\d{3}|e[+-]?\d", message), message
+    assert ("%" in message) == RULES[name].in_percent
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "lead_time_drift",
+            "recent deliveries came later than planned by 50 % of the lead time, at most 25 % is allowed",
+        ),
+        ("clamp_rate", "the band of Packaged foods moved 100 % of the safety stocks, at most 50 % is allowed"),
+        ("forecast_error", "recent forecasts missed demand by 150 % of it, at most 100 % is allowed"),
+        ("expiry_risk", "stock lasts 4 days, units keep for 3"),
+        ("projected_stockout", "stock is projected to be -5 units before an order of today can arrive"),
+    ],
+)
+def test_a_message_reads_well(name: str, message: str) -> None:
+    change, options, *_ = FIRING[name]
+    assert fired(case(change, **options), name)["message"].iloc[0] == message
+
+
+def test_a_value_close_to_its_limit_has_the_digits_that_tell_them_apart() -> None:
+    assert readable(0.0712345, 0.05, in_percent=True) == ("7.12 %", "5 %")
+    assert readable(0.94496, 0.945, in_percent=True) == ("94.496 %", "94.5 %")
+    assert readable(100_000.0, 123_456.7) == ("100,000", "123,457")
+    assert readable(1_000.4, 1_000.3) == ("1,000.4", "1,000.3")
+    assert readable(-1e-9, 0.0) == ("0", "0")
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -265,7 +315,7 @@ def test_a_rule_of_ones_own_names_a_column_of_the_parameters() -> None:
     rule = AlertRule("many_days", "info", "{value} days of safety stock", "safety_days", limit=-1.0)
     found = alerts(*case(), rules={"many_days": rule})
     assert found["location"].tolist() == ["depot", "shop"]
-    assert found["message"].iloc[0] == f"{found['value'].iloc[0]:.4g} days of safety stock"
+    assert found["message"].iloc[0] == f"{round(found['value'].iloc[0], 2):g} days of safety stock"
     assert alerts(*case(), rules={}).columns.tolist() == list(COLUMNS)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from echelon.baselines.planning import plan_tables
+from echelon.baselines.planning import PLANNERS, plan_tables
 from echelon.baselines.planning_example import SAP_COLUMNS, example_tables, renamed
 from echelon.baselines.planning_inputs import planning_inputs
 from echelon.baselines.planning_schema import METHODS, SCHEMA
@@ -31,6 +31,7 @@ GOOD = {
     ),
     "forecasts": (
         "item,location,period,quantity\ntea,Shop,2024-01-01,5\ntea,Shop,2024-01-02,6\nsoap,Shop,2024-01-01,3\n"
+        "soap,Shop,2024-01-02,3\n"
     ),
     "demand": "item,location,period,quantity\ntea,Shop,2023-12-31,4\n",
     "stock": "item,location,on_hand\ntea,Shop,15\n",
@@ -107,6 +108,53 @@ def test_twelve_seeded_defects_are_all_found_each_by_file_row_and_column(tmp_pat
         "item_locations.csv:5: location: 'Shap' is not in locations; did you mean 'Shop'?",
         "demand.csv:2: 'soap' at 'Depot' is not in item_locations",
     ]
+
+
+def test_a_name_that_is_unknown_is_told_once_for_each_column_with_few_of_those_that_are_known(tmp_path: Path) -> None:
+    places = "location\n" + "".join(f"Depot {k}\n" for k in range(9)) + "Depot\nShop\n"
+    days = "".join(f"tea,Xyz,2024-01-{day:02d},5\n" for day in range(1, 29))
+    forecasts = f"{GOOD['forecasts']}{days}soap,Depot,2024-01-01,5\nsoap,Depot,2024-01-02,5\n"
+    assert problems(written(tmp_path, locations=places, forecasts=forecasts)) == [
+        "forecasts.csv:6: location: 'Xyz' is not in locations (28 rows); "
+        "known: Depot, Depot 0, Depot 1, Depot 2, Depot 3 and 6 more",
+        "forecasts.csv:34: 'soap' at 'Depot' is not in item_locations (2 rows)",
+    ]
+
+
+def test_what_a_misspelt_name_leads_to_is_not_told_as_well(tmp_path: Path) -> None:
+    rows = GOOD["item_locations"].replace("tea,Depot", "tea,Depott").replace("soap,Shop", "soup,Shop")
+    forecasts = f"{GOOD['forecasts']}tea,Depot,2024-01-01,5\nsoap,Depot,2024-01-01,5\n"
+    assert problems(written(tmp_path, item_locations=rows, forecasts=forecasts)) == [
+        "item_locations.csv:4: item: 'soup' is not in items; did you mean 'soap'?",
+        "item_locations.csv:2: location: 'Depott' is not in locations; did you mean 'Depot'?",
+        "forecasts.csv:7: 'soap' at 'Depot' is not in item_locations",
+    ]
+
+
+def test_what_a_method_needs_is_told_by_file_row_item_and_location(tmp_path: Path) -> None:
+    rows = GOOD["item_locations"].replace("AS,0.9", "AS,").replace("BT,0.95", "BT,").replace("BT,0.98", "SZ,")
+    tables = read_tables(written(tmp_path, item_locations=rows))
+    with pytest.raises(MethodError) as caught:
+        plan_tables(tables, "assp")
+    at, why = f"{tmp_path}/item_locations.csv", "where no row of service_targets fits"
+    assert str(caught.value).splitlines() == [
+        f"{at}:2: service_level: is required by method AS, {why} (tea at Depot)",
+        f"{at}:4: service_level: is required by method BT, {why} (soap at Shop)",
+        f"{at}:3: safety_days: is required by method SZ (tea at Shop)",
+    ]
+    for method in ("multistage", "gsm"):
+        with pytest.raises(MethodError) as caught:
+            plan_tables(tables, method)
+        first = f"{at}:3: service_level: is required by {method} at locations with customers, {why} (tea at Shop)"
+        assert str(caught.value).splitlines()[0] == first
+    with pytest.raises(MethodError, match=r"^item_locations: service_level: .* \(soap at Shop\)$"):
+        plan_tables(tables.only(item="soap"), "assp")
+    kept = GOOD["item_locations"].replace("soap,Shop,BT", "soap,Shop,MB")
+    tables = read_tables(written(tmp_path, item_locations=kept))
+    for method in PLANNERS:
+        with pytest.raises(MethodError) as caught:
+            plan_tables(tables, method)
+        assert str(caught.value) == f"{at}:4: safety_stock: is required, as it must not be replanned (soap at Shop)"
 
 
 BROKEN: dict[str, tuple[dict[str, str], str]] = {
@@ -198,7 +246,7 @@ def test_periods_are_whole_days(cell: str, tmp_path: Path) -> None:
 
 def test_days_from_memory_have_no_time_and_no_zone(tmp_path: Path) -> None:
     sound = dict(read_tables(written(tmp_path)).tables)
-    day = pd.Series(pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-01"]))
+    day = pd.Series(pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-01", "2024-01-02"]))
     for same in (day, day.astype(object), day.dt.date):
         again = check_tables(sound | {"forecasts": sound["forecasts"].assign(period=same)})
         pd.testing.assert_frame_equal(again["forecasts"], sound["forecasts"])
@@ -297,7 +345,7 @@ def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         return before(self, data, *args, **kwargs)
 
     monkeypatch.setattr(Path, "write_text", breaks)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ConfigError, match="new: the folder cannot be written: disk full"):
         write_folder(tmp_path / "new", {"a.csv": "1", "b.csv": "2"})
     assert [path.name for path in tmp_path.iterdir()] == ["used"]
 

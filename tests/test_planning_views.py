@@ -16,6 +16,7 @@ from scipy.stats import norm
 
 from echelon.baselines.planning import Targets, plan_tables
 from echelon.baselines.planning_example import example_tables
+from echelon.baselines.planning_frontier import efficient, first_weeks, frontier, frontiers, lower_hull
 from echelon.baselines.planning_network import lanes_of, network_of, suppliers
 from echelon.baselines.planning_reduction import (
     StockClasses,
@@ -41,9 +42,6 @@ from echelon.baselines.planning_service import customer_service, mean_on_hand, p
 from echelon.baselines.planning_tables import PlanningTables, check_tables
 from echelon.baselines.planning_views import (
     component_sweep,
-    efficient,
-    frontier,
-    lower_hull,
     simulated,
     with_safety_stock,
     with_service_level,
@@ -193,6 +191,52 @@ def test_a_simulated_frontier_has_intervals_and_is_marked_by_simulated_service()
     assert (planned["fill_rate"] <= planned["service"]).all()
     again = frontier(small(), "gsm", [0.9, 0.99], item=ITEM, replications=20, periods=196)
     pd.testing.assert_frame_equal(found, again)
+
+
+def test_frontiers_of_several_methods_stand_below_one_another() -> None:
+    levels = [0.9, 0.97]
+    found = frontiers(small(), ["assp", "dynamic"], levels, options={"assp": FREE, "dynamic": {"minimum": 2.0}})
+    assert found["method"].tolist() == ["assp"] * 3 + ["dynamic"] * 2
+    one = frontier(small(), "assp", levels, item=ITEM, options=FREE)
+    pd.testing.assert_frame_equal(found.iloc[:3], one, check_dtype=False)
+    alone = found.iloc[3]
+    assert (alone["point"], alone["efficient"], alone["on_hull"]) == ("planned", True, True)
+    assert np.isnan(alone["service_level"])
+    demand = plan_tables(small(), "dynamic", minimum=2.0).parameters
+    assert alone["safety_stock"] == pytest.approx(demand["safety_stock"].sum())
+
+
+def test_all_items_together_have_a_frontier_of_their_own() -> None:
+    tables = example_tables(distributors=8, warehouses=1, mother_warehouses=1, weeks=4, history_weeks=8)
+    items = list(tables["items"]["item"])
+    assert len(items) > 1
+    whole = frontier(tables, "assp", [0.9, 0.97], options=FREE)
+    parts = [frontier(tables, "assp", [0.9, 0.97], item=item, options=FREE) for item in items]
+    for name in ("safety_stock", "investment"):
+        np.testing.assert_allclose(whole[name], sum(part[name] for part in parts), rtol=1e-9)
+
+
+def test_one_service_level_holds_for_promises_too() -> None:
+    promise = pd.DataFrame({name: [""] for name in small()["service_targets"]})
+    promise = promise.assign(item=ITEM, service_level=0.999, service_kind="beta")
+    places = small()["locations"].assign(customer="Chain")
+    own = promise.assign(item="", customer="Chain", service_level=0.6)
+    promised = PlanningTables(
+        {**small().tables, "locations": places, "service_targets": pd.concat([promise, own], ignore_index=True)}
+    )
+    levels = plan_tables(with_service_level(promised, 0.9), "assp").parameters["service_level"]
+    assert set(levels) == {0.9}
+
+
+def test_the_first_weeks_are_those_that_are_planned() -> None:
+    near = first_weeks(small(), 2)
+    for method in ("assp", "dynamic"):
+        days = plan_tables(near, method).series["period"]
+        assert (days.min(), days.max()) == (START, START + pd.Timedelta(days=13))
+    forecasts = small()["forecasts"]
+    kept = forecasts[forecasts["period"] < START + pd.Timedelta(days=14)]
+    pd.testing.assert_frame_equal(near["forecasts"], kept.reset_index(drop=True))
+    assert kept["period"].min() < START
 
 
 def test_efficient_points_and_their_hull_are_those_of_a_search_over_all_pairs_and_mixes() -> None:
@@ -617,7 +661,7 @@ def test_pooling_saves_safety_stock_at_the_customers_by_the_square_root() -> Non
 
 
 @pytest.mark.parametrize(("method", "options"), [("gsm", {}), ("multistage", YEARLY)])
-def test_stock_moves_upstream_the_more_value_is_added_late(method: str, options: dict[str, int]) -> None:
+def test_stock_moves_upstream_the_more_value_is_added_late(method: str, options: dict[str, Any]) -> None:
     cases = [applied(Case(pair(), method), [Postpone(WAREHOUSES[2], share)]) for share in (1.0, 0.1)]
     late, early = (
         plan_tables(case.tables, method, **options).parameters.set_index("location")["safety_stock"] for case in cases
