@@ -83,10 +83,14 @@ from echelon.baselines.service_analysis import service_time_sensitivity as servi
 from echelon.baselines.service_analysis import stage_table as stage_table
 from echelon.baselines.service_analysis import time_sensitivity as time_sensitivity
 from echelon.baselines.service_analysis import what_if as what_if
+from echelon.baselines.service_floors import ServiceFloor as ServiceFloor
+from echelon.baselines.service_floors import floors_of as floors_of
 from echelon.baselines.service_sweep import Postponement as Postponement
 from echelon.baselines.service_sweep import ServiceLevelPoint as ServiceLevelPoint
 from echelon.baselines.service_sweep import postponement as postponement
 from echelon.baselines.service_sweep import service_level_sweep as service_level_sweep
+from echelon.baselines.simulation_optimization import SimulationOptimum as SimulationOptimum
+from echelon.baselines.simulation_optimization import simulation_optimization_plan as simulation_optimization_plan
 from echelon.baselines.stage_costs import StageCost as StageCost
 from echelon.baselines.stage_examples import STAGE_EXAMPLES as STAGE_EXAMPLES
 from echelon.baselines.stage_network import Stage as Stage

@@ -31,6 +31,7 @@ from echelon.baselines.reorder import min_max
 from echelon.baselines.reorder_lots_exact import optimal_reorder_lots_plan
 from echelon.baselines.safety_stock_plan import assp_plan
 from echelon.baselines.serial import shang_song_plan
+from echelon.baselines.simulation_optimization import simulation_optimization_plan
 from echelon.baselines.stochastic_service_plan import multistage_plan
 from echelon.envs.arguments import argument_defects
 from echelon.envs.defects import Path, dotted
@@ -42,6 +43,7 @@ TUNED: Mapping[str, Callable[..., Plan]] = {
     "echelon_base_stock": echelon_base_stock,
     "capped_base_stock": capped_base_stock,
     "min_max": min_max,
+    "simulation_optimization": simulation_optimization_plan,
     "assp": assp_plan,
     "dynamic_stock": dynamic_stock_plan,
     "drp": drp_plan,

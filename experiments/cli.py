@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from echelon.baselines.stage_network import StageNetwork
     from echelon.envs.network import Network
+    from echelon.experiments.minmax_plan import Asked
 
 app = typer.Typer(
     help="Which replenishment policy is best on this network, by how much, and how far from optimal is it?",
@@ -155,24 +156,41 @@ def plan(
     network: Annotated[
         str,
         typer.Argument(
-            help="A file of stages, as `echelon import willems --convention` writes it; a network file, of which the "
-            "times, holding costs and demand are used, with one period of review more at customers; a published "
-            "example, such as bulldozer; or a folder of a planner's tables"
+            help="A file of stages, as `echelon import willems --convention` writes it; a network file, of which gsm "
+            "uses the times, holding costs and demand, with one period of review more at customers; a published "
+            "example, such as bulldozer; a folder of a planner's tables; or, for minmax, a network file, problem or "
+            "instance"
         ),
     ],
     method: Annotated[
         str,
         typer.Option(
             help="gsm: the guaranteed-service model, for any network without cycles; for a folder of tables also assp, "
-            "dynamic and multistage"
+            "dynamic and multistage; minmax: the parameters of a rule by simulation, with certified service"
         ),
     ],
     service: Annotated[
         float | None,
         typer.Option(
             help="One service level for all customers, such as 0.95; default: those of the file, or the "
-            "critical ratios of a network file"
+            "critical ratios of a network file; for minmax a floor under the service, by default none"
         ),
+    ] = None,
+    floor: Annotated[
+        list[str] | None, typer.Option(metavar="NODE=LEVEL", help="minmax: a floor at any node; may be repeated.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="minmax: rule, position, review_period, kind, bounds, start, budget or threads; may be repeated.",
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="minmax: seed of the search; default: 0")] = None,
+    frontier: Annotated[
+        str | None,
+        typer.Option(help="minmax with --out: floors to plan as well, such as 0.9,0.95, or none; default: some"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
     out: Annotated[
@@ -185,14 +203,43 @@ def plan(
         Path | None,
         typer.Option(
             "--out",
-            help="For a folder of tables: write targets, log, alerts and a report to this folder, which must be new",
+            help="For a folder of tables and minmax: write the plan and a report to this folder, which must be new",
         ),
     ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="For a folder of tables: cut safety stock until all stock is worth this much")
+    ] = None,
+    within_storage: Annotated[
+        bool, typer.Option("--within-storage", help="For a folder of tables: cut safety stock that does not fit")
+    ] = False,
 ) -> None:
-    """Decide where to hold safety stock, and how much: by gsm with a proof that no other decision costs less."""
+    """Decide where to hold stock, and how much: by gsm with a proof that no other decision costs less."""
     from echelon.envs.errors import ConfigError
     from echelon.experiments.plan import FOR_TABLES, make_plan, write_rows
 
+    if as_json and out:
+        raise ConfigError(["--json and --csv: give one of them"])
+    own = {"--floor": floor, "--option": option, "--set": overrides, "--seed": seed, "--frontier": frontier}
+    if (budget is not None or within_storage) and (method == "minmax" or not Path(network).is_dir()):
+        raise ConfigError([f"--budget, --within-storage: only a folder of tables takes them (got {network!r})"])
+    if method == "minmax":
+        if picture:
+            raise ConfigError(["--picture: minmax draws its pictures into the folder of --out"])
+        if frontier is not None and folder is None:
+            raise ConfigError(["--frontier: it is drawn into the report, so give --out as well"])
+        if out:
+            _require_new(out, "--csv")
+        from echelon.experiments.minmax_plan import asked_for
+
+        options, parameters = _mapping(option, "--option"), _mapping(overrides)
+        asked = asked_for(
+            network, service=service, floors=floor or [], options=options, parameters=parameters, seed=seed or 0
+        )
+        _plan_min_max(asked, frontier=frontier, as_json=as_json, out=out, folder=folder)
+        return
+    for name, value in own.items():
+        if value is not None:
+            raise ConfigError([f"{name}: only --method minmax takes it (got {method!r})"])
     if Path(network).is_dir() or folder or method in FOR_TABLES:
         from echelon.experiments.plan_folder import plan_folder
 
@@ -200,13 +247,11 @@ def plan(
         if folder is None or any(others.values()):
             without = "".join(f", without {name}" for name, value in others.items() if value)
             raise ConfigError([f"{network}: a folder of tables is planned with --out{without}"])
-        print(plan_folder(network, method=method, out=folder))
+        print(plan_folder(network, method=method, out=folder, budget=budget, within_storage=within_storage))
         return
-    if as_json and out:
-        raise ConfigError(["--json and --csv: give one of them"])
-    for path, option in ((out, "--csv"), (picture, "--picture")):
+    for path, name in ((out, "--csv"), (picture, "--picture")):
         if path:
-            _require_new(path, option)
+            _require_new(path, name)
     report = make_plan(network, method=method, service_level=service)
     if picture:
         report.draw(picture)
@@ -221,6 +266,32 @@ def plan(
         print(f"\n{report.text}")
     if picture:
         print(f"{picture}: the network with its stock")
+
+
+def _plan_min_max(asked: Asked, *, frontier: str | None, as_json: bool, out: Path | None, folder: Path | None) -> None:
+    """Plan by simulation, print and write."""
+    from echelon.experiments.minmax_folder import frontier_levels, write_minmax
+    from echelon.experiments.minmax_plan import plan_min_max, plan_record, plan_rows
+    from echelon.experiments.minmax_words import plan_lines, warning_lines
+    from echelon.experiments.plan import write_rows
+    from echelon.experiments.search_trace import SearchProgress
+    from echelon.experiments.whole_folder import require_no_folder
+
+    levels = frontier_levels(frontier, asked)
+    if folder:
+        require_no_folder(folder)
+    with SearchProgress() as progress:
+        found = plan_min_max(asked, progress=progress.search())
+    print(json.dumps(plan_record(found)) if as_json else "\n".join(plan_lines(found, table=out is None)))
+    if out:
+        write_rows(plan_rows(found), out)
+        print(f"{out}: {len(found.problem.network.links)} rows")
+    if folder:
+        with progress:
+            written = write_minmax(found, folder, levels=levels, progress=progress)
+        print("\n".join(written), file=sys.stderr if as_json else sys.stdout)
+    for line in [] if as_json else warning_lines(found):
+        print(line, file=sys.stderr)
 
 
 @importing.command()
@@ -341,10 +412,10 @@ def _require_new(out: Path, option: str) -> None:
         raise ConfigError([f"{out}: the folder {out.parent} must exist"])
 
 
-def _mapping(overrides: list[str] | None) -> dict[str, Any]:
+def _mapping(overrides: list[str] | None, option: str = "--set") -> dict[str, Any]:
     from echelon.envs.yaml_io import Document, apply_overrides
 
-    data: dict[str, Any] = apply_overrides(Document({}, "--set"), overrides or []).data
+    data: dict[str, Any] = apply_overrides(Document({}, option), overrides or []).data
     return data
 
 

@@ -39,8 +39,11 @@ class _Route:
     """Between which fractions of a layer's gap it changes height; the label stands on what is level, or in the bend."""
 
 
-def network_map(network: Mapping[str, Any], *, label: str) -> str | None:
-    """The drawing as an SVG element, or None if the network has more than `LARGEST` nodes or a cycle."""
+def network_map(network: Mapping[str, Any], *, label: str, notes: Mapping[str, str] | None = None) -> str | None:
+    """The drawing as an SVG element, or None if the network has more than `LARGEST` nodes or a cycle.
+
+    `notes` stand below the names of nodes, in place of their holding costs.
+    """
     nodes, links = network["nodes"], network["links"]
     layer = layers([node["name"] for node in nodes], links) if len(nodes) <= LARGEST else None
     if not layer:
@@ -50,7 +53,7 @@ def network_map(network: Mapping[str, Any], *, label: str) -> str | None:
     tallest = max(len(column) for column in columns.values())
     place = _places(columns, tallest)
     width = max(x for x, _ in place.values()) + BOX_X / 2 + CUSTOMERS
-    body = [_link(route, place) for route in routes] + [_node(node, place[node["name"], 0]) for node in nodes]
+    body = [_link(route, place) for route in routes] + [_node(node, place[node["name"], 0], notes) for node in nodes]
     body += [_source(route, place) for route in routes if _is_outside(route)]
     body += [_lead_time(route, place) for route in routes]
     return (
@@ -141,15 +144,15 @@ def _source(route: _Route, place: Mapping[Vertex, Point]) -> str:
     )
 
 
-def _node(node: Mapping[str, Any], centre: Point) -> str:
+def _node(node: Mapping[str, Any], centre: Point, notes: Mapping[str, str] | None) -> str:
     x, y = centre
     name = str(node["name"])
     short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-    holding = escape(f"{node['holding_cost']:g}")
+    note = f"h = {node['holding_cost']:g}" if notes is None else notes.get(name, "")
     box = (
         f'<rect x="{x - BOX_X / 2:.1f}" y="{y - BOX_Y / 2:.1f}" width="{BOX_X}" height="{BOX_Y}" rx="5"/>'
         f'<text class="name" x="{x:.1f}" y="{y - 2:.1f}">{escape(short)}</text>'
-        f'<text class="holding" x="{x:.1f}" y="{y + 12:.1f}">h = {holding}</text>'
+        f'<text class="holding" x="{x:.1f}" y="{y + 12:.1f}">{escape(note)}</text>'
     )
     outside = customers(x + BOX_X / 2, y) if node["outlet"] else ""
     return f'<g class="{"outlet" if node["outlet"] else "node"}"><title>{escape(name)}</title>{box}{outside}</g>'

@@ -49,7 +49,7 @@ class PlanReport:
 def make_plan(source: str, *, method: str, service_level: float | None = None) -> PlanReport:
     """Plan the network in the file `source`, or the example of that name. Raises `ConfigError` or `MethodError`."""
     if method not in METHODS:
-        raise ConfigError([f"--method: must be a planning method (got {method!r}){nearest(method, METHODS)}"])
+        raise ConfigError([f"--method: must be a planning method (got {method!r}){nearest(method, KNOWN)}"])
     if service_level is not None and not 0.5 < service_level < 1:
         raise ConfigError([f"--service: must be greater than 0.5 and less than 1 (got {service_level:g})"])
     return METHODS[method](source, service_level)
@@ -87,6 +87,8 @@ def _guaranteed_service(source: str, service_level: float | None) -> PlanReport:
 
 METHODS: dict[str, Callable[[str, float | None], PlanReport]] = {"gsm": _guaranteed_service}
 """What --method can be: each plans a source, with one service level for all customers or None."""
+KNOWN = (*METHODS, *FOR_TABLES, "minmax")
+"""All methods of `echelon plan`."""
 
 
 def _read_stages(source: str, service_level: float | None) -> StageNetwork:

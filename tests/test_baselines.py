@@ -128,6 +128,7 @@ EVERY = set(PROBLEMS)
 GROUPS: list[tuple[tuple[str, ...], set[str]]] = [
     (("base_stock", "echelon_base_stock", "capped_base_stock", "min_max"), EVERY),
     (("assp", "dynamic_stock", "drp", "ddmrp"), EVERY),
+    (("simulation_optimization",), EVERY),
     (
         ("optimal",),
         EVERY - {f"echelon/{name}-v0" for name in ("OneWarehouse", "ConsumerGoods", "MinMaxCase", "Network")},
@@ -154,6 +155,8 @@ GROUPS: list[tuple[tuple[str, ...], set[str]]] = [
         {"echelon/Serial-v0", "echelon/OneWarehouse-v0", "echelon/Assembly-v0", "echelon/Network-v0"},
     ),
 ]
+BRIEF: dict[str, dict[str, Any]] = {"simulation_optimization": {"budget": 500_000}}
+"""Options with which a baseline takes less time."""
 APPLIES = {name: problems for names, problems in GROUPS for name in names}
 
 
@@ -176,7 +179,7 @@ def test_every_baseline_on_every_problem_gives_a_policy_above_the_bound_or_says_
             make_plan(name, problem)
         return
     tuned = "scenarios" in inspect.signature(BASELINES[name]).parameters
-    plan = make_plan(name, problem, **({"scenarios": scenarios} if tuned else {}))
+    plan = make_plan(name, problem, **BRIEF.get(name, {}), **({"scenarios": scenarios} if tuned else {}))
     assert isinstance(plan.policy, Policy)
     assert plan.citation
     assert json.loads(json.dumps(dict(plan.parameters), default=plain)) is not None

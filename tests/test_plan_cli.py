@@ -343,7 +343,10 @@ def test_a_broken_file_ends_with_2_and_every_defect_by_its_line(defect: str, com
     [
         (("bulldozr", "--method", "gsm"), "bulldozr: there is no such file or example; did you mean 'bulldozer'?"),
         (("shop.yaml", "--method", "gms"), "--method: must be a planning method (got 'gms'); did you mean 'gsm'?"),
-        (("shop.yaml", "--method", "mrp"), "--method: must be a planning method (got 'mrp'); known: gsm"),
+        (
+            ("shop.yaml", "--method", "mrp"),
+            "--method: must be a planning method (got 'mrp'); known: assp, dynamic, gsm, minmax, multistage",
+        ),
         (
             ("shop.yaml", "--method", "gsm", "--service", "1"),
             "--service: must be greater than 0.5 and less than 1 (got 1)",
@@ -471,6 +474,27 @@ tea,Shop,2024-01-02,8.0,24.0,3.0,0.0,8.0,0.0,0.0,40.0,40.0
     assert sorted(file.name for file in Path("plan").iterdir()) == sorted(files)
     again = command("plan", "--method", "assp", "data", "--out", "plan")
     assert again == Ended(2, "", "plan: the folder must be new or empty\n")
+
+
+def test_a_plan_is_cut_to_a_budget_and_to_storage_where_that_is_asked(command: Command) -> None:
+    write_tables("data", locations="location,storage\nDepot,10\nShop,\n")
+    assert command("plan", "--method", "assp", "data", "--out", "free").code == 0
+    assert "storage_exceeded" in Path("free/alerts.csv").read_text(encoding="utf-8")
+    ended = command("plan", "--method", "assp", "data", "--out", "plan", "--budget", "30", "--within-storage")
+    assert (ended.code, ended.err) == (0, "")
+    with Path("plan/log.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    stock = {row["location"]: float(row["safety_stock"]) for row in rows}
+    assert stock["Depot"] <= 10
+    assert 29.9 < sum(stock.values()) <= 30  # and what is backordered in the mean
+    assert all(float(row["budget_price"]) > 0 for row in rows)
+    fired = Path("plan/alerts.csv").read_text(encoding="utf-8")
+    assert "storage_exceeded" not in fired
+    assert "to keep the budget, of which a unit more would save" in fired
+    report = Path("plan/report.html").read_text(encoding="utf-8")
+    assert "echelon plan --method assp data --budget 30 --within-storage --out DIR" in report
+    refused = command("plan", "--method", "gsm", "shop.yaml", "--budget", "30")
+    assert refused == Ended(2, "", "--budget, --within-storage: only a folder of tables takes them (got 'shop.yaml')\n")
 
 
 @pytest.mark.parametrize("method", ["dynamic", "multistage", "gsm"])
