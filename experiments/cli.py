@@ -12,7 +12,6 @@ import typer
 if TYPE_CHECKING:
     from echelon.baselines.stage_network import StageNetwork
     from echelon.envs.network import Network
-    from echelon.experiments.minmax_plan import Asked
 
 app = typer.Typer(
     help="Which replenishment policy is best on this network, by how much, and how far from optimal is it?",
@@ -214,84 +213,25 @@ def plan(
     ] = False,
 ) -> None:
     """Decide where to hold stock, and how much: by gsm with a proof that no other decision costs less."""
-    from echelon.envs.errors import ConfigError
-    from echelon.experiments.plan import FOR_TABLES, make_plan, write_rows
+    from echelon.experiments.plan_command import PlanRequest, run_plan
 
-    if as_json and out:
-        raise ConfigError(["--json and --csv: give one of them"])
-    own = {"--floor": floor, "--option": option, "--set": overrides, "--seed": seed, "--frontier": frontier}
-    if (budget is not None or within_storage) and (method == "minmax" or not Path(network).is_dir()):
-        raise ConfigError([f"--budget, --within-storage: only a folder of tables takes them (got {network!r})"])
-    if method == "minmax":
-        if picture:
-            raise ConfigError(["--picture: minmax draws its pictures into the folder of --out"])
-        if frontier is not None and folder is None:
-            raise ConfigError(["--frontier: it is drawn into the report, so give --out as well"])
-        if out:
-            _require_new(out, "--csv")
-        from echelon.experiments.minmax_plan import asked_for
-
-        options, parameters = _mapping(option, "--option"), _mapping(overrides)
-        asked = asked_for(
-            network, service=service, floors=floor or [], options=options, parameters=parameters, seed=seed or 0
-        )
-        _plan_min_max(asked, frontier=frontier, as_json=as_json, out=out, folder=folder)
-        return
-    for name, value in own.items():
-        if value is not None:
-            raise ConfigError([f"{name}: only --method minmax takes it (got {method!r})"])
-    if Path(network).is_dir() or folder or method in FOR_TABLES:
-        from echelon.experiments.plan_folder import plan_folder
-
-        others = {"--service": service, "--json": as_json, "--csv": out, "--picture": picture}
-        if folder is None or any(others.values()):
-            without = "".join(f", without {name}" for name, value in others.items() if value)
-            raise ConfigError([f"{network}: a folder of tables is planned with --out{without}"])
-        print(plan_folder(network, method=method, out=folder, budget=budget, within_storage=within_storage))
-        return
-    for path, name in ((out, "--csv"), (picture, "--picture")):
-        if path:
-            _require_new(path, name)
-    report = make_plan(network, method=method, service_level=service)
-    if picture:
-        report.draw(picture)
-    if as_json:
-        print(json.dumps(report.record))
-        return
-    print(report.head)
-    if out:
-        write_rows(report.rows, out)
-        print(f"{out}: {len(report.rows)} stages")
-    else:
-        print(f"\n{report.text}")
-    if picture:
-        print(f"{picture}: the network with its stock")
-
-
-def _plan_min_max(asked: Asked, *, frontier: str | None, as_json: bool, out: Path | None, folder: Path | None) -> None:
-    """Plan by simulation, print and write."""
-    from echelon.experiments.minmax_folder import frontier_levels, write_minmax
-    from echelon.experiments.minmax_plan import plan_min_max, plan_record, plan_rows
-    from echelon.experiments.minmax_words import plan_lines, warning_lines
-    from echelon.experiments.plan import write_rows
-    from echelon.experiments.search_trace import SearchProgress
-    from echelon.experiments.whole_folder import require_no_folder
-
-    levels = frontier_levels(frontier, asked)
-    if folder:
-        require_no_folder(folder)
-    with SearchProgress() as progress:
-        found = plan_min_max(asked, progress=progress.search())
-    print(json.dumps(plan_record(found)) if as_json else "\n".join(plan_lines(found, table=out is None)))
-    if out:
-        write_rows(plan_rows(found), out)
-        print(f"{out}: {len(found.problem.network.links)} rows")
-    if folder:
-        with progress:
-            written = write_minmax(found, folder, levels=levels, progress=progress)
-        print("\n".join(written), file=sys.stderr if as_json else sys.stdout)
-    for line in [] if as_json else warning_lines(found):
-        print(line, file=sys.stderr)
+    request = PlanRequest(
+        source=network,
+        method=method,
+        service=service,
+        floors=floor or [],
+        options=_mapping(option, "--option"),
+        parameters=_mapping(overrides),
+        seed=seed,
+        frontier=frontier,
+        as_json=as_json,
+        csv=out,
+        picture=picture,
+        folder=folder,
+        budget=budget,
+        within_storage=within_storage,
+    )
+    run_plan(request)
 
 
 @importing.command()
@@ -389,27 +329,21 @@ def _choice(name: str, value: str, allowed: tuple[str, ...]) -> Any:
 
 
 def _write_network(network: Network, out: Path) -> None:
-    _require_new(out, "--out")
+    from echelon.experiments.whole_folder import require_new_file
+
+    require_new_file(out, "--out")
     network.to_yaml(out)
     print(f"{out}: {len(network.nodes)} nodes, {len(network.links)} links, {len(network.outlets)} outlets")
 
 
 def _write_stages(network: StageNetwork, out: Path) -> None:
-    _require_new(out, "--out")
+    from echelon.experiments.whole_folder import require_new_file
+
+    require_new_file(out, "--out")
     network.to_yaml(out)
     arcs = sum(len(stage.suppliers) for stage in network.stages)
     customers = sum(stage.has_customers for stage in network.stages)
     print(f"{out}: {len(network.stages)} stages, {arcs} arcs, {customers} with customers")
-
-
-def _require_new(out: Path, option: str) -> None:
-    """Raise `ConfigError` unless a file can be written there without harm to another."""
-    from echelon.envs.errors import ConfigError
-
-    if out.exists():
-        raise ConfigError([f"{out}: the file exists already; choose another one with {option}"])
-    if not out.parent.is_dir():
-        raise ConfigError([f"{out}: the folder {out.parent} must exist"])
 
 
 def _mapping(overrides: list[str] | None, option: str = "--set") -> dict[str, Any]:

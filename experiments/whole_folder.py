@@ -1,4 +1,4 @@
-"""A folder of results that is there with all of its files, or not at all."""
+"""Results that are there whole or not at all, and never in the place of others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from echelon.envs.errors import ConfigError
+
+
+def require_new_file(path: Path, option: str) -> None:
+    """Raise `ConfigError` unless a file can be written there without harm to another."""
+    if path.exists():
+        raise ConfigError([f"{path}: the file exists already; choose another one with {option}"])
+    if not path.parent.is_dir():
+        raise ConfigError([f"{path}: the folder {path.parent} must exist"])
 
 
 def require_no_folder(folder: Path) -> None:
