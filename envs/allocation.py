@@ -56,7 +56,8 @@ def _in_proportion(wanted: Array, available: Array, *, whole: bool) -> Array:
     """Shares in proportion to what is wanted, for nodes that are short."""
     xp = namespace(wanted)
     total = sum_columns(wanted)
-    total = xp.where(total > available, total, xp.ones_like(total))
+    short = (total > available) & (total > 0)  # what is available can be below 0 by rounding
+    total = xp.where(short, total, xp.ones_like(total))
     if whole:
         return _largest_remainder(wanted, available[:, :, None], total[:, :, None])
     return wanted * (available / total)[:, :, None]
