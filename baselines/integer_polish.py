@@ -26,6 +26,8 @@ MOST_ROUNDS = 2
 POINTS, MORE_POINTS = (0, -1, 1), (0, -1, 1, -2, 2)
 """Units by which the points of a node are changed; more of them in blocks of at most `SMALL` nodes."""
 SMALL = 2
+JOINT = ((0, 1), (0, -1), (1, -1), (-1, 1), (-1, 0), (1, 0), (0, 3), (0, -3), (-3, 3), (3, -3))
+"""Units by which point and span of a supplier are moved before its receiver is fitted to it."""
 MOST_LONGER = 8
 """Units by which spans are made longer until the floors are met."""
 MOST_SPANS = 6
@@ -58,16 +60,24 @@ class Polish:
     search: BlockSearch
     allowance: Floats
     """[f] standard errors"""
+    least: Floats
+    """[f] margins that are asked for in any case"""
     kept: list[Candidate] = field(default_factory=list)
     """Those that met all floors, the cheapest last."""
 
-    def run(self, parameters: Floats, *, rounds: int = MOST_ROUNDS) -> Search[Candidate]:
-        """The cheapest parameters found near some that are close to their floors."""
+    def run(self, parameters: Floats, *, rounds: int = MOST_ROUNDS, joint: bool = False) -> Search[Candidate]:
+        """The cheapest parameters found near some that are close to their floors.
+
+        With `joint`, suppliers are also moved together with a receiver, in blocks of at most `SMALL` nodes.
+        """
         best = yield from self._repaired(parameters)
         for _ in range(rounds):
             before = best.score
             for n in range(len(self._block.nodes)):
                 best = yield from self._around(n, best)
+            if joint and len(self._block.nodes) <= SMALL:
+                for supplier, receiver in self._block.pairs:
+                    best = yield from self._together(supplier, receiver, best)
             if before[0] == best.score[0] and before[1] - best.score[1] < WORTH * abs(before[1]):
                 break
         return best
@@ -80,8 +90,12 @@ class Polish:
     def _best(self) -> float:
         return self.kept[-1].measured.cost if self.kept else np.nan
 
+    def _spare(self, measured: Measured) -> Floats:
+        """[f] what margins exceed what is asked of them by."""
+        return measured.margin - np.maximum(self.allowance * measured.error, self.least)
+
     def _judge(self, parameters: Floats, measured: Measured) -> Candidate:
-        spare = measured.margin - self.allowance * measured.error
+        spare = self._spare(measured)
         scale = np.maximum(measured.error, LEAST_GAIN)
         found = Candidate(parameters, measured, float(np.maximum(-spare / scale, 0.0).sum()))
         if found.lacking == 0 and not measured.cost >= self._best:
@@ -99,7 +113,7 @@ class Polish:
         search.model = yield from fit_model(search.space, block, parameters, found.measured, search.step, self._best)
         best, seen = found, {parameters.tobytes()}
         for _ in range(MOST_REPAIRS):
-            spare = found.measured.margin - self.allowance * found.measured.error
+            spare = self._spare(found.measured)
             lifts = self._whole(search.model.lifts(spare), up=bool((spare < 0).any()))
             moved = lifted(search.space, block, found.parameters, lifts)
             if moved.tobytes() in seen:
@@ -143,6 +157,26 @@ class Polish:
                 best = min(best, found, key=lambda one: one.score)
         return best
 
+    def _together(self, supplier: int, receiver: int, best: Candidate) -> Search[Candidate]:
+        """The best of a few moves of a supplier, each with what its receiver then needs."""
+        block, space = self._block, self.search.space
+        links = block.into[supplier]
+        unit = space.unit[block.links[links]]
+        for points, spans in JOINT:
+            moved = space.clip(best.parameters + self._change(links, points * unit, spans * unit), block.links)
+            if np.array_equal(moved, best.parameters):
+                continue
+            found = yield from self._tried(moved)
+            assert self.search.model is not None
+            spare = self._spare(found.measured)
+            lifts = self._whole(self.search.model.lifts(spare), up=bool((spare < 0).any()))
+            lifts[np.arange(len(lifts)) < supplier] = 0.0
+            if lifts.any():
+                found = yield from self._tried(lifted(space, block, moved, lifts))
+            found = yield from self._around(receiver, found)
+            best = min(best, found, key=lambda one: one.score)
+        return best
+
     def _along_span(
         self, best: Candidate, parameters: Floats, links: NDArray[np.int64], spans: int
     ) -> Search[Candidate]:
@@ -175,7 +209,7 @@ class Polish:
         model, block = self.search.model, self._block
         assert model is not None
         own = np.flatnonzero(block.node_of_floor == n)
-        spare = float((best.measured.margin - self.allowance * best.measured.error)[own].min())
+        spare = float(self._spare(best.measured)[own].min())
         gain = max(float(model.gain[own, n].min()), LEAST_GAIN)
         unit = float(self.search.space.unit[block.links[block.into[n]]].max())
         # What is left at other points, in units of lift, is what the spans give back or must add.

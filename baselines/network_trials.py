@@ -45,6 +45,8 @@ class Block:
     """[n] whether the node supplies no other."""
     node_of_floor: Ints
     """[f] positions in `nodes`"""
+    pairs: tuple[tuple[int, int], ...] = ()
+    """Suppliers and their receivers, as positions in `nodes`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,4 +202,5 @@ def _block(network: Network, floors: Sequence[ServiceFloor], names: Sequence[str
         ),
         is_leaf=np.array([name not in sources for name in names]),
         node_of_floor=np.array([at[floors[f].node] for f in own], dtype=np.int64),
+        pairs=tuple((at[link.source], at[link.target]) for link in network.links if link.source in at),
     )

@@ -32,7 +32,7 @@ from echelon.baselines.plan import Plan
 from echelon.baselines.ranking_selection import Selection
 from echelon.baselines.requirements import require
 from echelon.baselines.rule_space import Bounds, Rule, Values, rule_space
-from echelon.baselines.search_stages import SearchStages, starts_of
+from echelon.baselines.search_stages import Outcome, SearchStages, starts_of
 from echelon.baselines.service_floors import FloorKind, ServiceFloor, floors_of, require_floors
 from echelon.envs.errors import MethodError
 from echelon.envs.policy import OrderUpTo, Position
@@ -41,6 +41,8 @@ from echelon.envs.problem import Problem
 Floats = NDArray[np.float64]
 
 METHOD = "simulation_optimization"
+SUPPLY = "more stock at the node does not mend it: what is supplied to it is too little, or too late"
+SAMPLES = "the samples of the search were too small to tell how much stock it takes: give it a larger budget"
 MOST_LINKS = 200
 """Links up to which every number is searched."""
 CITATION = (
@@ -98,7 +100,10 @@ class SimulationOptimum:
         found = [f"cost {self.cost}, {self.gain} below the start"]
         found += [f"{label} {value:g}" for label, value in self.parameters.items()]
         found += self.certificate.lines() + list(self.shortfalls)
-        return found + [f"a point of {price.floor} costs {price.per_point:.4g}" for price in self.prices]
+        return found + [
+            f"a point of {price.floor} costs " + ("?" if price.per_point is None else f"{price.per_point:.4g}")
+            for price in self.prices
+        ]
 
 
 def simulation_optimization(
@@ -118,7 +123,8 @@ def simulation_optimization(
     """The parameters of a rule that cost least on a network while every floor is met.
 
     `start` and `bounds` are in the rule's own numbers, by label or in the order of `RuleSpace.labels`; with a start,
-    the search begins there and nowhere else. `budget` is about how many node-periods the search simulates.
+    the search begins there and nowhere else. `budget` is about how many node-periods the search simulates; the
+    least that it takes, however small the budget, is some hundred simulations of 8 replications and some dozen of 64.
     Where no parameters meet the floors the least infeasible are returned, with `certified` false and the floors and
     limits in `shortfalls`. Raises `MethodError` for what cannot be asked.
     """
@@ -137,21 +143,21 @@ def simulation_optimization(
     starts = list(starts_of(problem, space, floors)) if start is None else [space.clip(space.encode(start))]
     if budget is not None:
         stages = replace(stages, scale=budget / stages.usual_effort(len(starts)))
-    best, selection = stages.selected(stages.contenders(stages.refined(starts)))
-    chosen, certificate, lacking = stages.certified(best)
+    outcome = stages.certified(stages.contenders(stages.refined(starts)))
+    chosen = outcome.best.parameters
     prices = stages.prices(chosen)
     first, last = stages.assessed([starts[0], chosen])
     return SimulationOptimum(
         policy=space.policy(chosen),
         parameters=space.named(chosen),
         cost=_estimate(last),
-        certificate=certificate,
-        shortfalls=_shortfalls(trials, chosen, certificate, lacking),
+        certificate=outcome.certificate,
+        shortfalls=_shortfalls(trials, outcome),
         prices=prices,
         start=space.named(starts[0]),
         start_cost=_estimate(first),
         gain=_estimate(first - last),
-        selection=selection,
+        selection=outcome.selection,
         trace=tuple(trials.records),
         evaluations=trials.evaluations,
         node_periods=trials.node_periods,
@@ -203,17 +209,15 @@ def _estimate(values: Floats) -> Estimate:
     return Estimate(float(values.mean()), float(stdtrit(count - 1, 0.975) * values.std(ddof=1) / count**0.5))
 
 
-def _shortfalls(trials: Trials, parameters: Floats, certificate: Certificate, lacking: float) -> tuple[str, ...]:
+def _shortfalls(trials: Trials, outcome: Outcome) -> tuple[str, ...]:
     """What is not shown to be met, and why."""
-    network, found = trials.problem.network, []
-    for result in certificate.open:
+    network, found, parameters = trials.problem.network, [], outcome.best.parameters
+    for result in outcome.certificate.open:
         limits = [
             limit
             for e, link in enumerate(network.links)
             if link.target == result.floor.node and (limit := trials.space.at_bound(parameters, e))
         ]
-        why = "; ".join(limits)
-        if lacking and not limits:
-            why = "more stock at the node does not mend it: what is supplied to it is too little, or too late"
-        found.append(f"{result}" + (f" ({why})" if why else ""))
+        why = "; ".join(limits) or (SUPPLY if outcome.best.lacking else SAMPLES)
+        found.append(f"{result} ({why})")
     return tuple(found)

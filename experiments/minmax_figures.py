@@ -206,7 +206,8 @@ def draw_frontier(points: Sequence[FrontierPoint], asked: FrontierPoint | None) 
             bars = axes.errorbar(levels, costs, yerr=widths, fmt="o", color=COST, capsize=3, label=label)
             bars.lines[0].set(markerfacecolor=fill, markersize=6)
     if asked is not None:
-        slope = sum(price.per_point for price in asked.optimum.prices)
+        known = _price_of_all(asked)
+        slope = np.nan if known is None else known  # not a number draws nothing
         around = np.array([-TANGENT, TANGENT])
         axes.plot(
             100 * (asked.level + around),
@@ -226,13 +227,18 @@ def draw_frontier(points: Sequence[FrontierPoint], asked: FrontierPoint | None) 
     return figure
 
 
+def _price_of_all(point: FrontierPoint) -> float | None:
+    """What a point more of service costs at all floors together, None where bounds do not allow it at one of them."""
+    prices = [price.per_point for price in point.optimum.prices]
+    return None if None in prices else sum(price for price in prices if price is not None)
+
+
 def frontier_words(points: Sequence[FrontierPoint], asked: FrontierPoint | None) -> Words:
     """What service costs."""
     every = sorted([*points, *([asked] if asked else [])], key=lambda point: point.level)
     said = ", ".join(f"{100 * x.level:.4g} % for {with_interval(x.optimum.cost)}" for x in every)
     price = ""
-    if asked is not None:
-        points_cost = sum(one.per_point for one in asked.optimum.prices)
+    if asked is not None and (points_cost := _price_of_all(asked)) is not None:
         price = (
             f" The short line has the slope of the prices of the floors together: {points_cost:.3g} per point of "
             "service. It comes from the multipliers of this plan alone, not from the other points."

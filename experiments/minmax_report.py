@@ -169,7 +169,10 @@ def _floors(plan: MinMaxPlan) -> str:
         f"{certificate.replications:,} fresh replications. Bounds are one-sided at {100 * certificate.confidence:g} % "
         "confidence, over all looks and attempts."
     )
-    said = "The price is what a percentage point more of service costs at the margin; 0 where the floor does not bind."
+    said = (
+        "The price is what a percentage point more of service costs at the margin: 0 where the floor does not bind; "
+        "none where bounds do not allow more of it."
+    )
     return (
         f'<section id="floors">\n<h2>Service</h2>\n{paragraph("source", said)}'
         f'<div class="card">{_table("The certificate", rows, foot)}</div>\n</section>\n'
@@ -186,7 +189,7 @@ def _floor_cells(one: FloorResult, price: float | None) -> dict[str, str]:
         "At least (%)": f"{100 * one.at_least:.2f}",
         "At most (%)": f"{100 * one.at_most:.2f}",
         "Verdict": f'<span class="severity {verdict}">{VERDICTS[one.verdict]}</span>',
-        "Price of a point": "" if price is None else f"{price:,.3g}",
+        "Price of a point": "at its bounds" if price is None else f"{price:,.3g}",
     }
 
 

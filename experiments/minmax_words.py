@@ -33,7 +33,12 @@ def _head_lines(plan: MinMaxPlan) -> Iterator[str]:
     yield f"floors      {floor_words(plan)}"
     prices = {price.floor: price.per_point for price in found.prices}
     for one in found.certificate.floors:
-        yield f"  {one}; a point more costs {prices.get(one.floor, 0.0):.3g}"
+        yield f"  {one}; {price_words(prices.get(one.floor))}"
+
+
+def price_words(price: float | None) -> str:
+    """What a point more of service costs."""
+    return "bounds do not allow more of it" if price is None else f"a point more costs {price:.3g}"
 
 
 def warning_lines(plan: MinMaxPlan) -> list[str]:

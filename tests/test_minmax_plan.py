@@ -400,7 +400,7 @@ def test_the_frontier_rises_and_bends_as_the_prices_of_its_floors_say(small: Min
     assert [point.level for point in points] == sorted(levels)
     assert all(point.optimum.certified for point in points)
     costs = [point.optimum.cost.mean for point in points]
-    prices = [sum(price.per_point for price in point.optimum.prices) for point in points]
+    prices = [sum(price.per_point or 0.0 for price in point.optimum.prices) for point in points]
     assert prices == sorted(prices)
     for low, high, below, above in ((0, 1, 0.9, 0.95), (1, 2, 0.95, 0.97)):
         slope = (costs[high] - costs[low]) / (100 * (above - below))

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from echelon.baselines import search_stages
 from echelon.baselines.analytic_start import analytic_start
 from echelon.baselines.constrained_search import BlockSearch, directions_of
 from echelon.baselines.min_max_exact import min_max_cost
 from echelon.baselines.min_max_service import optimal_service_min_max
 from echelon.baselines.network_trials import SearchRecord, Trials, blocks_of
+from echelon.baselines.ranking_selection import simulated_costs
 from echelon.baselines.reorder_model import arguments_of
 from echelon.baselines.rule_space import rule_space
 from echelon.baselines.search_stages import SearchStages
@@ -24,7 +26,7 @@ from echelon.baselines.simulation_optimization import (
     simulation_optimization_plan,
 )
 from echelon.envs.catalogue import make_problem
-from echelon.envs.demand import Law, NegativeBinomial, Poisson
+from echelon.envs.demand import Deterministic, Law, NegativeBinomial, Poisson
 from echelon.envs.errors import MethodError
 from echelon.envs.network import Network
 from echelon.envs.problem import Problem
@@ -101,7 +103,9 @@ def test_with_a_floor_the_cheapest_policy_that_can_be_certified_is_found(k: int)
     """Against full enumeration: feasible, and at most 0.1 % dearer than the optimum at a floor a little higher."""
     law, costs, level, kind = constrained(k)
     problem = store(law, **costs)
-    found = simulation_optimization(problem, floors=floors_of(problem.network, level, kind=kind), seed=k)
+    found = simulation_optimization(
+        problem, floors=floors_of(problem.network, level, kind=kind), seed=k, budget=150_000_000
+    )
     reorder, up_to = (int(found.parameters[f"{name} store"]) for name in ("Min", "Max"))
     lead, pmf = int(costs["lead_time"]), law.pmf()
     money = Costs(costs["holding_cost"], costs["stockout_cost"], costs["fixed_cost"])
@@ -132,7 +136,7 @@ def test_four_warehouses_and_their_centre_are_certified_and_cheaper_than_the_for
     assert all(result.at_least >= 0.95 for result in found.certificate.floors)
     assert found.gain.mean - found.gain.half_width > 0.03 * found.cost.mean
     assert found.cost.mean < 1.003 * 23.70  # a differential evolution with 14,520 candidates, repaired
-    assert all(price.per_point > 0 for price in found.prices)
+    assert all(price.per_point is not None and price.per_point > 0 for price in found.prices)
     assert found.selection.confidence == 0.95
     assert len(found.lines()) == 1 + 10 + 5 + 5
 
@@ -288,6 +292,75 @@ def test_a_start_is_where_the_search_begins() -> None:
     assert found.start == {"Min store": 30.0, "Max store": 31.0}
     assert found.gain.mean > 0
     assert found.parameters["Min store"] < 15
+
+
+def serial(**depot: Any) -> Problem:
+    """A depot and an outlet with lumpy demand, each with a fixed cost."""
+    outlet = {"name": "a", "demand": NegativeBinomial(mean=4, sd=4), "holding_cost": 1.0}
+    nodes = [{"name": "d", "holding_cost": 0.5} | depot, outlet]
+    links = [
+        {"target": "d", "lead_time": 4, "fixed_cost": 60.0},
+        {"source": "d", "target": "a", "lead_time": 2, "fixed_cost": 10.0},
+    ]
+    return Problem("serial", Network.from_dict({"nodes": nodes, "links": links}), periods=425, warm_up=60)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_returned_is_what_was_ranked(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ranked: list[list[tuple[float, ...]]] = []
+
+    def recorded(problem: Problem, policies: Any, **options: Any) -> Any:
+        ranked.append([(*policy.reorder, *policy.up_to) for policy in policies])
+        return simulated_costs(problem, policies, **options)
+
+    monkeypatch.setattr(search_stages, "simulated_costs", recorded)
+    problem = serial()
+    found = simulation_optimization(problem, floors=floors_of(problem.network, 0.95), seed=seed, budget=10_000_000)
+    assert found.certified
+    assert len(ranked) == found.certificate.attempt + 1  # type: ignore[operator]
+    assert (*found.policy.reorder, *found.policy.up_to) == ranked[-1][found.selection.best]
+    assert len(set(ranked[-1])) == len(found.selection.means)
+
+
+def test_the_valley_between_a_suppliers_lots_and_its_receivers_is_found() -> None:
+    """The cheapest pair that is known to be certified costs 30.81: Min d 36, Max d 70, Min a 22, Max a 56."""
+    problem = serial()
+    found = simulation_optimization(problem, position="echelon", floors=floors_of(problem.network, 0.95), seed=2)
+    assert found.certified
+    assert found.cost.mean - found.cost.half_width < 1.003 * 30.81
+
+
+@pytest.mark.parametrize("budget", [1, 300_000])
+def test_small_samples_certify_what_is_feasible(budget: int) -> None:
+    problem = serial()
+    found = simulation_optimization(problem, floors=floors_of(problem.network, 0.95), seed=2, budget=budget)
+    assert found.certified
+
+
+def test_where_attempts_run_out_the_samples_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_stages, "ATTEMPTS", 1)
+    monkeypatch.setattr(SearchStages, "_certificate_sizes", lambda _: [2, 3])
+    problem = store(NegativeBinomial(mean=40, sd=20), fixed_cost=20.0)
+    found = simulation_optimization(problem, floors=floors_of(problem.network, 0.95), budget=300_000)
+    assert not found.certified
+    assert found.shortfalls[0].endswith(": give it a larger budget)")
+
+
+def test_replications_may_be_very_long() -> None:
+    problem = replace(store(Poisson(mean=5), fixed_cost=20.0), periods=334 * 365 + 50, warm_up=50)
+    found = simulation_optimization(
+        problem, rule="base_stock", floors=floors_of(problem.network, 0.9), budget=1, start=[12]
+    )
+    assert found.certified
+    assert found.certificate.replications >= 30
+
+
+def test_a_network_without_demand_costs_nothing() -> None:
+    node = {"name": "store", "holding_cost": 1.0, "stockout_cost": 1.0, "demand": Deterministic(values=(0.0,))}
+    network = Network.from_dict({"nodes": [node], "links": [{"target": "store", "lead_time": 1}]})
+    found = simulation_optimization(Problem("idle", network, periods=60, warm_up=10), budget=100_000)
+    assert found.cost.mean == 0.0
+    assert found.certified
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
