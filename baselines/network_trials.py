@@ -25,6 +25,9 @@ from echelon.envs.scenarios import Scenarios
 from echelon.envs.simulate import simulate_cost
 
 Floats = NDArray[np.float64]
+
+FEW_LINKS = 6
+"""Links of the largest block up to which there is time to follow several searches to their ends."""
 Ints = NDArray[np.int64]
 Found = TypeVar("Found")
 
@@ -164,6 +167,11 @@ class Trials:
             self.records.append(record)
         if self.progress is not None:
             self.progress(record)
+
+
+def have_few_links(blocks: Sequence[Block]) -> bool:
+    """Whether no block has more than `FEW_LINKS`."""
+    return max(len(block.links) for block in blocks) <= FEW_LINKS
 
 
 def blocks_of(network: Network, floors: Sequence[ServiceFloor]) -> list[Block]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
@@ -11,18 +11,13 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from echelon.baselines.analytic_start import INTERNAL_SERVICE, analytic_start
 from echelon.baselines.certification import Certificate, certify, simulated_service
 from echelon.baselines.constrained_search import BlockSearch, Point, directions_of
 from echelon.baselines.floor_prices import FloorPrice, floor_prices
 from echelon.baselines.integer_polish import MOST_ROUNDS, SMALL, Candidate, Polish
-from echelon.baselines.network_trials import Block, Found, Trials, blocks_of
+from echelon.baselines.network_trials import Block, Found, Trials, have_few_links
 from echelon.baselines.ranking_selection import Selection, select_best, simulated_costs
-from echelon.baselines.rule_space import RuleSpace
 from echelon.baselines.search import lead_time_moments
-from echelon.baselines.service_floors import ServiceFloor
-from echelon.envs.network import Network, topological_order
-from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
 from echelon.envs.simulate import scenario_bytes, simulate_cost
 
@@ -50,8 +45,6 @@ RUNNERS = 2
 """Contenders, the best included, that go on to another attempt where the best could not be certified."""
 LEAST_REPLICATIONS = 64
 """Of the selection's sample, as far as memory allows: fewer say little about what fresh ones may take back."""
-FEW_LINKS = 6
-"""Links of the largest block up to which there is time to follow several searches to their ends."""
 FINAL_ROUNDS, MORE_ROUNDS = 1, 3
 """Rounds of polishing on the sample of the selection; more of them in small blocks, and on the sample of the search."""
 ALLOWANCES = (1.0, 2.0)
@@ -60,11 +53,6 @@ MORE_ALLOWANCE = 1.5
 ATTEMPTS = 5
 INDIFFERENT = 1e-3
 """Share of the cost below which contenders count as equal."""
-LOT_SHARES = (1.0, 0.5, 2.0)
-INTERNAL_SERVICES = (0.6, 0.97)
-"""Further starts: lots as shares of those of the formula, and service inside the network where no floor sets it."""
-LOT_RATIOS = (0.0, 1.0, 2.0, 3.0)
-"""Further starts where blocks have few links: lots of suppliers as multiples of what their receivers order together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +102,7 @@ class SearchStages:
     @cached_property
     def few_links(self) -> bool:
         """Whether all blocks have few links."""
-        return max(len(block.links) for block in self.blocks) <= FEW_LINKS
+        return have_few_links(self.blocks)
 
     @property
     def carried(self) -> int:
@@ -350,40 +338,3 @@ def _different(found: Sequence[tuple[BlockSearch, Point]], keep: int) -> list[tu
 def _in_turn(chains: Sequence[Sequence[Found]]) -> list[Found]:
     """The first of each chain, then the second of each."""
     return [one for rank in zip_longest(*chains) for one in rank if one is not None]
-
-
-def starts_of(problem: Problem, space: RuleSpace, floors: Sequence[ServiceFloor]) -> Iterator[Floats]:
-    """Starts by formula, all different, the plain one first."""
-    asked = {floor.node for floor in floors} | {node.name for node in problem.network.outlets}
-    inside = any(link.source not in asked for link in problem.network.links if link.source in problem.network.index)
-    pairs = [(share, INTERNAL_SERVICE) for share in LOT_SHARES]
-    pairs += [(1.0, service) for service in INTERNAL_SERVICES if inside]
-    seen: set[bytes] = set()
-    plain = analytic_start(problem, space, floors)
-    rest = [analytic_start(problem, space, floors, lot_share=share, internal_service=one) for share, one in pairs[1:]]
-    if (
-        space.rule != "base_stock"
-        and max(len(block.links) for block in blocks_of(problem.network, floors)) <= FEW_LINKS
-    ):
-        rest += [_nested(problem.network, space, plain, ratio) for ratio in LOT_RATIOS]
-    for found in (plain, *rest):
-        if found.tobytes() not in seen:
-            seen.add(found.tobytes())
-            yield found
-
-
-def _nested(network: Network, space: RuleSpace, start: Floats, ratio: float) -> Floats:
-    """[2, E] a start with spans of suppliers that are multiples of what their receivers order together.
-
-    A ratio of 0 lets the receivers order the suppliers' lots, and suppliers nothing beyond that.
-    """
-    found = start.copy()
-    spans = found[1]
-    for name in topological_order(network):
-        above = [e for e, link in enumerate(network.links) if link.target == name]
-        below = [e for e, link in enumerate(network.links) if link.source == name]
-        if above and below and spans[below].sum() > 0:
-            spans[below] *= spans[above].sum() / (max(ratio, 1.0) * spans[below].sum())
-    if not ratio:
-        spans[[e for e, link in enumerate(network.links) if link.target in {one.source for one in network.links}]] = 0.0
-    return space.clip(found)

@@ -32,7 +32,8 @@ from echelon.baselines.plan import Plan
 from echelon.baselines.ranking_selection import Selection
 from echelon.baselines.requirements import require
 from echelon.baselines.rule_space import Bounds, Rule, Values, rule_space
-from echelon.baselines.search_stages import Outcome, SearchStages, starts_of
+from echelon.baselines.search_stages import Outcome, SearchStages
+from echelon.baselines.search_starts import starts_of
 from echelon.baselines.service_floors import FloorKind, ServiceFloor, floors_of, require_floors
 from echelon.envs.errors import MethodError
 from echelon.envs.policy import OrderUpTo, Position
