@@ -210,7 +210,7 @@ def tables_of(arrays: NetworkArrays) -> Tables:
             ]
         ),
         outlet_number=np.stack([arrays.outlet.astype(np.float64), arrays.waits]),
-        resource=np.stack([arrays.resource_capacity, arrays.is_storage.astype(np.float64)]),
+        resource=np.stack([arrays.resource_capacity, np.array(arrays.is_storage, dtype=np.float64)]),
         member=arrays.member,
         rates=_rates(arrays),
         live=_live(arrays),

@@ -188,8 +188,8 @@ class NetworkArrays:
     """[N] bool: the oldest stock leaves first."""
     member: Array
     """[R, N] 1.0 where the node uses the resource."""
-    is_storage: Array
-    """[R] bool."""
+    is_storage: tuple[bool, ...]
+    """[R]"""
     resource_capacity: Array
     """[R] units, per period where the resource is production."""
     resource_nodes: tuple[tuple[int, tuple[int, ...]], ...]
@@ -383,7 +383,7 @@ def _resource_parameters(network: Network, order: np.ndarray) -> dict[str, Any]:
     users = [(int(n), tuple(int(r) for r in np.flatnonzero(member[:, n]))) for n in order]
     return {
         "member": member,
-        "is_storage": np.array([x.kind == "storage" for x in resources], dtype=bool),
+        "is_storage": tuple(x.kind == "storage" for x in resources),
         "resource_capacity": _floats(x.capacity for x in resources),
         "resource_nodes": tuple(user for user in users if user[1]),
     }
