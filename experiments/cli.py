@@ -102,6 +102,23 @@ def run(
 
 
 @app.command()
+def tune(
+    config: Annotated[Path, typer.Argument(help="A YAML file, or the name of a shipped config")],
+    policy: Annotated[str, typer.Option(help="The policy to tune, an agent of the config")],
+    out: Annotated[
+        Path, typer.Option(help="The folder of the search; one that was stopped, or runs elsewhere, is gone on with")
+    ],
+    problem: Annotated[str | None, typer.Option(help="Which problem of the config, if several have the policy")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, over all processes that share the folder")] = 20,
+    overrides: Overrides = None,
+) -> None:
+    """Search for the best settings of an agent; write every trial, and the config with the best settings."""
+    from echelon.experiments.tune_command import TuneRequest, run_tune
+
+    run_tune(TuneRequest(config, policy, problem, trials, out, overrides or []))
+
+
+@app.command()
 def report(folder: Annotated[Path, typer.Argument(help="A run folder")]) -> None:
     """Make the plots and the report of a finished run again, and print its league table."""
     from echelon.experiments.console import print_league
