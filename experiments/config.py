@@ -43,14 +43,20 @@ class PolicyConfig(_Section):
     baseline: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the baseline, such as given levels."""
-    agent: Literal["ppo", "a2c", "sac", "td3", "dqn"] | None = None
-    steps: Annotated[int, Field(ge=1, strict=True)] = 2_000_000
-    """Periods of training, over all copies of the environment."""
+    agent: Literal["pathwise", "controlled", "ppo", "a2c", "trpo", "sac", "td3", "tqc", "dqn", "qrdqn"] | None = None
+    steps: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """Length of the training: updates (pathwise), states in each generation (controlled), or periods over all copies
+    of the environment; None leaves it to the method."""
     copies: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """Copies of the environment of a Stable-Baselines3 algorithm."""
     decision: Decision | None = None
     action: ActionKind | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of the Stable-Baselines3 algorithm that replace the defaults."""
+    """Settings of the method that replace its defaults."""
+    start: str | None = None
+    """The baseline that the training begins from."""
+    start_options: dict[str, Any] = Field(default_factory=dict)
+    """Options of that baseline."""
 
     @property
     def _foreign(self) -> set[str]:
@@ -72,14 +78,24 @@ class PolicyConfig(_Section):
         defects: list[tuple[Location, str]] = [
             ((key,), f"is a key of {kind} only") for key in sorted(self._foreign & self.model_fields_set)
         ]
-        if self.baseline is not None and self.baseline not in BASELINES:
-            known = nearest(self.baseline, BASELINES)
-            defects.append((("baseline",), f"unknown baseline (got {self.baseline!r}){known}"))
-        elif self.baseline is not None:
-            defects += [(("options", *path), must) for path, must in option_defects(self.baseline, self.options)]
+        defects += _baseline_defects("baseline", self.baseline, "options", self.options)
+        defects += _baseline_defects("start", self.start, "start_options", self.start_options)
         if defects:
             raise Defects(defects)
         return self
+
+
+def _baseline_defects(
+    key: str, baseline: str | None, options_key: str, options: Mapping[str, Any]
+) -> Iterator[tuple[Location, str]]:
+    """What is wrong with the name of a baseline and its options."""
+    if baseline is None:
+        return
+    if baseline not in BASELINES:
+        yield (key,), f"unknown baseline (got {baseline!r}){nearest(baseline, BASELINES)}"
+        return
+    for path, must in option_defects(baseline, options):
+        yield (options_key, *path), must
 
 
 class ProblemConfig(_Section):
@@ -130,8 +146,8 @@ def _unsuited(problem: Problem, policies: Mapping[str, PolicyConfig]) -> Iterato
     """Policies that cannot work on the problem, as far as that can be told without any work."""
     links = len(problem.network.links)
     for name, policy in policies.items():
-        if policy.agent == "dqn" and links > 1:
-            yield (name, "agent"), f"dqn takes one decision a period; this network has {links} links"
+        if policy.agent in ("dqn", "qrdqn") and links > 1:
+            yield (name, "agent"), f"{policy.agent} takes one decision a period; this network has {links} links"
         if policy.baseline is not None and policy.baseline in EXACT_LONG_RUN:
             try:
                 make_plan(policy.baseline, problem, **policy.options)

@@ -41,15 +41,6 @@ SAME_OPTIMUM = 1e-4
 """Share of the cost by which a reference may be rounded."""
 MOST_LUCK = 4.0
 """Standard errors by which the simulated cost of an optimal policy may miss its exact cost."""
-AGENT_CITATIONS = {
-    "ppo": "J. Schulman et al., Proximal policy optimization algorithms, arXiv:1707.06347, 2017",
-    "a2c": "V. Mnih et al., Asynchronous methods for deep reinforcement learning, ICML 2016",
-    "sac": "T. Haarnoja et al., Soft actor-critic, ICML 2018",
-    "td3": "S. Fujimoto, H. van Hoof and D. Meger, Addressing function approximation error, ICML 2018",
-    "dqn": "V. Mnih et al., Human-level control through deep reinforcement learning, Nature 518, 2015",
-}
-"""All as implemented in A. Raffin et al., Stable-Baselines3, JMLR 22(268), 2021."""
-
 CHECKPOINT = "policy.json"
 """A file that only a trained policy leaves in a run folder."""
 PACKAGES = ("numpy", "scipy", "numba", "gymnasium", "pandas", "torch", "stable-baselines3")
@@ -144,10 +135,12 @@ def _require_extras(config: Config) -> None:
     for problem, section in config.problems.items():
         for name, policy in section.policies.items():
             if policy.agent is not None:
-                from echelon.agents import unknown_settings
+                from echelon.agents import unsuited
 
-                place = f"problems.{problem}.policies.{name}.settings"
-                found += [f"{place}.{defect}" for defect in unknown_settings(policy.agent, policy.settings)]
+                place = f"problems.{problem}.policies.{name}"
+                options = {key: getattr(policy, key) for key in ("decision", "copies", "action")}
+                defects = unsuited(policy.agent, section.problem, policy.settings, **options)
+                found += [f"{place}.{defect}" for defect in defects]
     if found:
         raise ConfigError(found)
 
@@ -245,15 +238,18 @@ def _plan(name: str, policy: PolicyConfig, problem: Problem, seed: int, progress
 def _train(
     name: str, policy: PolicyConfig, problem: Problem, *, seed: int, folder: Path, progress: Progress
 ) -> Competitor:
-    from echelon.agents import train
+    from echelon.agents import METHODS, train
 
     assert policy.agent is not None
-    progress.stage(f"{name}: training {policy.agent}", policy.steps)
+    method = METHODS[policy.agent]
+    progress.stage(f"{name}: training {policy.agent}", policy.steps or method.steps)
+    start = None if policy.start is None else make_plan(policy.start, problem, **policy.start_options).policy
     training = train(
         problem,
         algorithm=policy.agent,
         seed=seed,
         steps=policy.steps,
+        start=start,
         copies=policy.copies,
         decision=policy.decision,
         action=policy.action,
@@ -262,11 +258,10 @@ def _train(
         on_progress=lambda steps, cost: progress.advance(steps, "" if np.isnan(cost) else f"cost {cost:.4g}"),
     )
     training.policy.save(folder / name)
-    settings = {"copies": training.copies, "settings": dict(training.settings)}
-    _write_json(folder / name / "training.json", settings)
-    parameters = {"algorithm": policy.agent, "decision": training.policy.codec.decision, "steps": training.steps}
-    citation = AGENT_CITATIONS[policy.agent]
-    return Competitor(name, "learned", training.policy, parameters, training.seconds, citation, training.curve)
+    _write_json(folder / name / "training.json", {"settings": dict(training.settings)})
+    decision = training.policy.actor.record().get("decision", "orders")
+    parameters = {"algorithm": policy.agent, "decision": decision, "steps": training.steps}
+    return Competitor(name, "learned", training.policy, parameters, training.seconds, method.citation, training.curve)
 
 
 def _yardstick(

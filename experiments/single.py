@@ -68,8 +68,8 @@ def _competitor(policy: str, problem: Problem, options: Mapping[str, Any], seed:
     from echelon.agents import LearnedPolicy
 
     learned = LearnedPolicy.load(policy)
-    if learned.codec.network != problem.network:
+    if learned.network != problem.network:
         raise ConfigError(
             [f"--policy: {policy} was trained on another network than {problem.name} with these parameters"]
         )
-    return Competitor(Path(policy).name, "learned", learned, {"algorithm": learned.algorithm}, 0.0)
+    return Competitor(Path(policy).name, "learned", learned, {"algorithm": learned.method}, 0.0)

@@ -205,11 +205,11 @@ TINY = (LOST_SALES, "--set", "lead_time=1", "--set", "periods=120", "--set", "wa
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a policy that was trained, if barely, on the problem `TINY`."""
     pytest.importorskip("stable_baselines3")
-    from echelon.agents import train
+    from echelon.agents import train_sb3
 
     problem = make_problem(LOST_SALES, lead_time=1, periods=120, warm_up=20)
     settings = {"n_steps": 8, "batch_size": 32, "n_epochs": 1}
-    training = train(problem, steps=64, copies=4, settings=settings, evaluations=1, validation_replications=4)
+    training = train_sb3(problem, steps=64, copies=4, settings=settings, evaluations=1, validation_replications=4)
     folder = tmp_path_factory.mktemp("learned") / "trained"
     training.policy.save(folder)
     return folder
@@ -241,7 +241,7 @@ def test_a_folder_without_a_trained_policy_is_named(command: Command, tmp_path: 
     (tmp_path / "empty").mkdir()
     ended = command("evaluate", LOST_SALES, "--policy", "empty")
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("empty: the checkpoint must be complete and sound")
+    assert ended.err == "empty/policy.json: there is no such file\n"
 
 
 def test_a_history_becomes_a_network_that_can_be_evaluated(command: Command) -> None:

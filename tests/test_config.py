@@ -103,8 +103,8 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "an unknown agent": (
         edit(("ppo", "pp0")),
         [
-            "exp.yaml:10: problems.shop.policies.learner.agent: must be 'ppo', 'a2c', 'sac', 'td3' or 'dqn'; "
-            "did you mean 'ppo'? (got 'pp0')"
+            "exp.yaml:10: problems.shop.policies.learner.agent: must be 'pathwise', 'controlled', 'ppo', 'a2c', "
+            "'trpo', 'sac', 'td3', 'tqc', 'dqn' or 'qrdqn'; did you mean 'ppo'? (got 'pp0')"
         ],
     ),
     "a baseline and an agent": (
@@ -387,7 +387,7 @@ def test_3e_4_is_a_number_and_no_is_a_word(tmp_path: Path) -> None:
 def test_what_a_config_leaves_out_has_its_default(tmp_path: Path) -> None:
     found = load(tmp_path, edit(("seed: 1\nreplications: 20\n", ""), (", steps: 4000", "")))
     assert (found.seed, found.replications, found.confidence) == (0, 2_000, 0.95)
-    assert found.problems["shop"].policies["learner"].steps == 2_000_000
+    assert found.problems["shop"].policies["learner"].steps is None
 
 
 def test_a_config_is_frozen(tmp_path: Path) -> None:

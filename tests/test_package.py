@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +115,10 @@ def test_the_table_of_packages_the_folders_and_the_symlinks_agree() -> None:
 @every_folder
 def test_every_file_of_a_folder_is_installed(folder: str) -> None:
     patterns = ["*.py", *pyproject()["tool"]["setuptools"]["package-data"].get(f"echelon.{folder}", [])]
-    for path in (ROOT / folder).iterdir():
-        if path.name != "__pycache__":
-            assert path.is_file(), f"{path} is a nested package, which the table must list"
-            assert any(fnmatch(path.name, pattern) for pattern in patterns), path
+    found = [path.relative_to(ROOT / folder) for path in (ROOT / folder).rglob("*") if path.is_file()]
+    for path in found:
+        if "__pycache__" not in path.parts:
+            assert any(path.match(pattern) and len(path.parts) == pattern.count("/") + 1 for pattern in patterns), path
 
 
 def test_importing_echelon_is_quick_and_loads_no_heavy_library() -> None:

@@ -98,9 +98,10 @@ def test_a_run_folder_holds_tables_descriptions_figures_a_report_and_checkpoints
     assert all(entry.stat().st_size > 1_000 for entry in (folder / "plots").iterdir())
     assert len([*(folder / "plots").iterdir()]) >= 3
     learned = folder / "learned" / "shop" / "PPO"
+    weights = json.loads((learned / "policy.json").read_text())["weights_sha256"][:16]
     assert sorted(entry.name for entry in learned.iterdir()) == [
+        f"policy-{weights}.safetensors",
         "policy.json",
-        "policy.safetensors",
         "tensorboard",
         "training.json",
     ]
@@ -225,7 +226,9 @@ def test_the_same_config_gives_the_same_results_byte_for_byte(
 ) -> None:
     no_drawings(monkeypatch)
     again = run_experiment(config(tmp_path, LEARNED), out=tmp_path / "again")
-    for name in ("results.csv", "trace.csv", "config.yaml", "learned/shop/PPO/policy.safetensors"):
+    learned = "learned/shop/PPO"
+    weights = [path.name for path in (folder / learned).glob("policy-*.safetensors")]
+    for name in ("results.csv", "trace.csv", "config.yaml", f"{learned}/policy.json", f"{learned}/{weights[0]}"):
         assert (again / name).read_bytes() == (folder / name).read_bytes(), name
 
 
