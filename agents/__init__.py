@@ -25,6 +25,7 @@ from echelon.agents.controlled import train_controlled as train_controlled
 from echelon.agents.drift import DriftMonitor as DriftMonitor
 from echelon.agents.drift import demand_monitor as demand_monitor
 from echelon.agents.foreign import load_sb3_zip as load_sb3_zip
+from echelon.agents.generalist import train_generalist as train_generalist
 from echelon.agents.learned import LearnedPolicy as LearnedPolicy
 from echelon.agents.learned import training_record as training_record
 from echelon.agents.methods import METHODS as METHODS

@@ -68,7 +68,7 @@ def train_generalist(
     problems: Sequence[Problem],
     *,
     seed: int = 0,
-    steps: int = 3_000,
+    steps: int = 2_000,
     settings: PathwiseSettings | Mapping[str, Any] | None = None,
     evaluations: int = 4,
     validation_replications: int = 8,

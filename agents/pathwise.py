@@ -38,8 +38,8 @@ from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
 from echelon.envs.simulate import simulate
 
-DIVERGED = 1.5
-"""Costs of more than so many times the best ones so far send the training back to where those were."""
+DIVERGED = 0.2
+"""Costs that are higher than the best so far by more than this share of them send the training back there."""
 MOST_RESTARTS = 3
 LOG_EVERY = 10
 """Updates from one line of the log to the next."""

@@ -29,6 +29,11 @@ STANDARDISE_AFTER = 0.08
 """Share of the training after which inputs are counted from the mean, and in standard deviations, of the pool."""
 LEAST_SD = 0.05
 """Periods of mean demand that count as a standard deviation at least."""
+STRAYING = 32
+"""One of so many states is led by orders that are multiplied by random numbers between 0 and 2, in the first half of
+the training."""
+RETURNING = 64
+"""One of so many states of the long run begins anew after an unroll."""
 MOMENTS = (0.9, 0.98)
 """Decay rates of the two moments of Adam."""
 
@@ -105,19 +110,37 @@ class Learner:
             sample(network, periods=periods, replications=replications, seed=self.seed, stream="training")
         )
         stocks: Stocks = tuple(stock[chosen] for stock in self.pool)
-        after = stocks
+        after, strays = stocks, self._strays(len(chosen))
         weight = discount ** self.age[chosen].to(stocks[0]) if discount < 1 else None
         total: Any = 0.0
         learning, held = self.actor.body.prepared(), self.held.body.prepared()
         for t, drawn in enumerate(draws):
             body = learning if t < self.unroll else held
             orders = self.actor.decide(*dynamics.observe(stocks, t), body)
+            if t < self.unroll:
+                orders = orders * strays[t]
             *following, cost = dynamics.period(*stocks, orders, *drawn)
             stocks = tuple(following)
             total = total + (cost.mean() if weight is None else discount**t * (cost * weight).sum() / weight.sum())
             if t == self.unroll - 1:
                 after = tuple(stock.detach() for stock in stocks)
         return total / periods, after
+
+    def _strays(self, batch: int) -> Tensor:
+        """[T, B, E] what orders are multiplied by in the unroll: 1, but at random in the last rows.
+
+        They lead to states that the policy itself has left, and that it must not be lost in when it is used.
+        """
+        factors = torch.ones(self.unroll, batch, len(self.codec.network.links))
+        few = batch // STRAYING if self.progress < 0.5 else 0
+        if few:
+            shape = (self.unroll, few, factors.shape[2])
+            factors[:, -few:] = 2 * torch.rand(shape, generator=self._generator(1))
+        return factors.to(self.device)
+
+    def _generator(self, purpose: int) -> torch.Generator:
+        """Random numbers of this update for a purpose."""
+        return torch.Generator().manual_seed((2 * self.updates + purpose) * 1_000_003 + self.seed)
 
     def _dynamics(self, batch: int) -> Relaxed:
         if self.updates == 0 or len(self.dynamics.start[0]) != batch:
@@ -126,13 +149,15 @@ class Learner:
 
     def _chosen(self, batch: int) -> Tensor:
         """[B] members of the pool."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.updates)
-        return torch.randperm(self.batches[-1], generator=generator)[:batch].to(self.device)
+        return torch.randperm(self.batches[-1], generator=self._generator(0))[:batch].to(self.device)
 
     def _put_back(self, chosen: Tensor, after: Stocks) -> None:
-        """The pool goes on from where the unroll has led it; where a horizon is over it begins anew."""
+        """The pool goes on from where the unroll has led it, or begins anew: where a horizon is over, and a few of
+        the states of the long run, so that the policy knows what it will begin from."""
         self.age[chosen] += self.unroll
         over = self.age[chosen] >= self._horizon
+        if math.isinf(self._horizon):
+            over[: len(chosen) // RETURNING] = True
         for stock, start, moved in zip(self.pool, self.dynamics.start, after, strict=True):
             at_start = over.reshape(-1, *(1,) * (moved.ndim - 1))
             stock[chosen] = torch.where(at_start, start, moved)
