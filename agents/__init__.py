@@ -11,7 +11,7 @@ try:
     import torch as torch
 except ImportError as error:
     raise MissingExtraError(
-        f"learned policies need the extra 'learn' ({error.name} is not installed): "
+        f"learned policies need the extra 'learn' ({str(error.name).partition('.')[0]} is not installed): "
         "pip install 'echelon[learn]' -c constraints.txt"
     ) from error
 

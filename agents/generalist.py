@@ -18,6 +18,7 @@ from echelon.agents.architectures import Architecture
 from echelon.agents.columns import column_names
 from echelon.agents.generalist_features import link_features
 from echelon.agents.generalist_union import union
+from echelon.agents.graph_body import Table
 from echelon.agents.pathwise import train_pathwise
 from echelon.agents.pathwise_settings import PathwiseSettings, check_problem, default_decision
 from echelon.agents.support import Support
@@ -53,15 +54,17 @@ class GeneralistActor(PathwiseActor):
         share = np.maximum(features.mean / features.unit, 1e-3)
         start = share + np.log(-np.expm1(-share))
         units = {"unit": features.unit, "centre": features.centre, "spread": features.spread, "start": start}
+        self.below = Table(features.below)
         for name, values in units.items():
             self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32), persistent=False)
 
     def decide(self, observation: Tensor, position: Tensor, body: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """See `PathwiseActor`; what it says is in standard deviations from the mean order, or a newsvendor's level."""
+        """See `PathwiseActor`; what it says is in standard deviations, of a period's need or of a link's own level."""
         said = (body or self.body)(observation)
         if self.codec.decision == "orders":
             return self.unit * nn.functional.softplus(said + self.start)
-        return (self.centre + self.spread * said - position).clamp(min=0)
+        levels: Tensor = self.centre + self.below((self.spread * said).T).T
+        return (levels - position).clamp(min=0)
 
 
 def train_generalist(

@@ -1,8 +1,10 @@
 """What is known of every link of any network in the same few numbers, so that one network of weights can order on all.
 
-Quantities are counted in standard deviations of a period's need, from its mean; echelon levels in standard deviations
-of echelon lead-time demand, from a newsvendor's level. So the same numbers mean the same whatever the demand, the
-lead times and the size of the network. All that is seen of a state is linear in the observation of the codec.
+Quantities are counted in standard deviations of a period's need, from its mean, so that the same numbers mean the same
+whatever the demand and the lead times. They must do so on networks of any size too: nothing may grow with the number of
+stores. That is why a warehouse has a level of its own, to which the echelon levels of its receivers are added; an
+echelon level in units of the pooled spread would have to grow with the root of their number. All that is seen of a
+state is linear in the observation of the codec.
 """
 
 from __future__ import annotations
@@ -56,9 +58,11 @@ class LinkFeatures:
     mean: Floats
     """[E] mean order."""
     centre: Floats
-    """[E] a newsvendor's echelon level."""
+    """[E] an echelon level: a newsvendor's at the outlets, and mean lead-time demand more at each stage above."""
     spread: Floats
-    """[E] the unit of echelon levels: a standard deviation of echelon lead-time demand."""
+    """[E] the unit of a level of the link's own: a standard deviation of its lead-time demand."""
+    below: Floats
+    """[E, E] units of its own level that each link's echelon level has for one of another link's."""
     suppliers: Floats
     """[E, E] the weights with which a link hears of the links into its source; a row adds up to 1 or to 0."""
     receivers: Floats
@@ -67,34 +71,34 @@ class LinkFeatures:
 
 @dataclass(frozen=True, eq=False)
 class Needs:
-    """Means per period of what links must bring, and of the outlets that they bring it to; all [E]."""
+    """What links must bring in a period, and the outlets that they bring it to; all [E]."""
 
     mean: Floats
     sd: Floats
+    """At least a little of the mean of each outlet."""
+    cv: Floats
+    """Of the outlets that are served, by their share of the mean, as all that follows."""
     skewness: Floats
     holding_cost: Floats
-    """Of the outlets that are served, by their share of the mean."""
     stockout_cost: Floats
     waits: Floats
     """Share of unmet demand that waits."""
-    covered: Floats
-    """Mean echelon lead-time demand."""
-    covered_sd: Floats
-    covered_skewness: Floats
 
 
 def link_features(codec: Codec) -> LinkFeatures:
     """The features of a network's links."""
     arrays, needs = codec.arrays, _needs(codec)
-    nothing = 1e-6 * needs.mean.max() + TINY
-    unit = np.maximum(needs.sd, LEAST_CV * needs.mean + nothing)
-    spread = np.maximum(needs.covered_sd, LEAST_CV * needs.covered + nothing)
-    safety = _safety_factor(arrays, needs)
-    centre = needs.covered + spread * safety
+    unit = needs.sd + 1e-6 * needs.mean.max() + TINY
+    periods = _own_time(arrays) + _is_outlet(arrays)
+    spread = unit * np.sqrt(np.maximum(periods, 1))
+    safety = _safety_factor(arrays, needs, periods)
+    below = cascade_sum(np.eye(len(unit)), arrays).T
+    centre = below @ (needs.mean * periods + spread * safety * _is_outlet(arrays))
     static = _static(codec, needs, unit, spread, safety)
     mean = needs.mean / arrays.pool_size * ~arrays.is_lateral
-    seen = _views(codec, needs, mean, unit, (centre, spread))
-    return LinkFeatures(*seen, static, unit, mean, centre, spread, *_neighbours(arrays, needs))
+    positions = [(centre, below @ spread), (needs.mean * periods, spread)]
+    seen = _views(codec, needs, mean, unit, positions)
+    return LinkFeatures(*seen, static, unit, mean, centre, spread, below, *_neighbours(arrays, needs))
 
 
 def _needs(codec: Codec) -> Needs:
@@ -102,25 +106,20 @@ def _needs(codec: Codec) -> Needs:
     ends = (arrays.target == arrays.outlet[:, None]) * arrays.quantity
     per_unit = cascade_sum(ends, arrays)
     means = np.array([law.mean_demand for law in laws])
-    sds = np.array([law.sd_demand for law in laws])
-    cubes = np.array([_skewness(law) for law in laws]) * sds**3
-    mean, variance, cube = means @ per_unit, sds**2 @ per_unit**2, cubes @ per_unit**3
-    own = _own_time(arrays) + np.isin(arrays.target, arrays.outlet)
-    covered = cascade_sum(np.stack([mean * own, variance * own, cube * own]), arrays)
+    sds = np.maximum([law.sd_demand for law in laws], LEAST_CV * means)
+    mean = means @ per_unit
 
     def of_outlets(rate: Floats) -> Floats:
         return np.asarray((means * rate) @ per_unit / np.maximum(mean, TINY))
 
     return Needs(
         mean,
-        np.sqrt(variance),
-        cube / np.maximum(variance, TINY) ** 1.5,
+        np.sqrt(sds**2 @ per_unit**2),
+        of_outlets(sds / np.maximum(means, TINY)),
+        of_outlets(np.array([_skewness(law) for law in laws])),
         of_outlets(arrays.holding_cost[arrays.outlet]),
         of_outlets(arrays.stockout_cost),
         of_outlets(arrays.waits),
-        covered[0],
-        np.sqrt(covered[1]),
-        covered[2] / np.maximum(covered[1], TINY) ** 1.5,
     )
 
 
@@ -136,8 +135,8 @@ def _source_rates(arrays: NetworkArrays) -> Floats:
     return np.asarray(np.append(arrays.holding_cost, 0.0)[arrays.source] / arrays.quantity)
 
 
-def _safety_factor(arrays: NetworkArrays, needs: Needs) -> Floats:
-    """[E] standard deviations of a newsvendor's echelon level above the mean.
+def _safety_factor(arrays: NetworkArrays, needs: Needs, periods: Floats) -> Floats:
+    """[E] standard deviations of demand over so many periods by which a newsvendor's level is above its mean.
 
     The mean of those of the two newsvendors of Shang and Song (2003) that bound the level of a serial system, with the
     third moment of demand by the expansion of Cornish and Fisher.
@@ -147,8 +146,9 @@ def _safety_factor(arrays: NetworkArrays, needs: Needs) -> Floats:
     least = np.maximum(here, np.minimum(at_source, outlet))
     ratios = [np.minimum(short + at_source, short + held) / (short + held) for held in (outlet, least)]
     limit = 1e-5
+    skewness = needs.skewness / np.sqrt(np.maximum(periods, 1))
     normal = np.mean([ndtri(np.clip(ratio, limit, 1 - limit)) for ratio in ratios], 0)
-    return np.asarray(np.clip(normal + (normal**2 - 1) / 6 * needs.covered_skewness, -WIDEST, WIDEST))
+    return np.asarray(np.clip(normal + (normal**2 - 1) / 6 * skewness, -WIDEST, WIDEST))
 
 
 def _static(codec: Codec, needs: Needs, unit: Floats, spread: Floats, safety: Floats) -> Floats:
@@ -181,10 +181,9 @@ def _times(codec: Codec) -> list[Floats]:
 
 def _demand(arrays: NetworkArrays, needs: Needs, unit: Floats, spread: Floats) -> list[Floats]:
     """How variable and how skewed a period's need is, how coarse, and how variable lead-time demand; who waits."""
-    cv = unit / np.maximum(needs.mean, TINY)
     return [
-        np.log(np.maximum(cv, 0.01)),
-        1 / np.maximum(cv, LEAST_CV) / 3,
+        np.log(np.maximum(needs.cv, LEAST_CV)),
+        1 / np.maximum(needs.cv, LEAST_CV) / 3,
         np.clip(needs.skewness, -4, 4),
         (1 / unit).clip(max=4) * arrays.whole_units,
         np.log(spread / unit),
@@ -197,16 +196,22 @@ def _place(arrays: NetworkArrays, needs: Needs) -> list[Any]:
     cheapest = np.append(arrays.unit_cost, np.inf)[arrays.pool_links].min(1)
     stakes = np.maximum(needs.stockout_cost + needs.holding_cost, LEAST)
     life = arrays.shelf_life[arrays.target]
+    receivers = (arrays.out_links[arrays.target] < len(life)).sum(1)
     return [
-        np.isin(arrays.target, arrays.outlet),
+        _is_outlet(arrays),
         ~arrays.from_outside,
-        np.log1p((arrays.out_links[arrays.target] < len(life)).sum(1)),
-        np.log(_pooling(arrays, needs)),
+        (receivers > 0) / np.maximum(receivers, 1),
+        _pooling(arrays, needs) - 1,
         np.minimum((arrays.unit_cost - cheapest) / stakes, 4.0),
         np.log(arrays.pool_size),
         np.where(life > 0, 1 / np.maximum(life, 1), 0.0),
         (life > 0) & arrays.fifo[arrays.target],
     ]
+
+
+def _is_outlet(arrays: NetworkArrays) -> NDArray[np.bool_]:
+    """[E] whether the target has customers."""
+    return np.isin(arrays.target, arrays.outlet)
 
 
 def _own_time(arrays: NetworkArrays) -> Floats:
@@ -221,20 +226,20 @@ def _pooling(arrays: NetworkArrays, needs: Needs) -> Floats:
 
 
 def _views(
-    codec: Codec, needs: Needs, mean: Floats, unit: Floats, level: tuple[Floats, Floats]
+    codec: Codec, needs: Needs, mean: Floats, unit: Floats, positions: list[tuple[Floats, Floats]]
 ) -> tuple[Floats, Floats]:
-    """[D, E, F] and [E, F], with the mean order, its unit, and the centre and the unit of echelon levels."""
+    """[D, E, F] and [E, F], with the mean order, its unit, and the centres and units of echelon and own positions."""
     arrays, seen = codec.arrays, _one_of_each(codec)
     width, links = codec.observation_space.shape[0], len(mean)
-    none, cover = np.zeros(links), arrays.lead_time + 1
+    none = np.zeros(links)
     columns = [
-        (seen.echelon_inventory_position, *level),
-        (seen.inventory_position, needs.mean * cover, unit * np.sqrt(cover)),
-        (seen.on_hand[:, arrays.target] * arrays.quantity, needs.mean, unit),
+        (seen.echelon_inventory_position, *positions[0]),
+        (seen.inventory_position, *positions[1]),
+        (seen.on_hand[:, arrays.target] * arrays.quantity, needs.mean * _is_outlet(arrays), unit),
         *_pipelines(seen, mean, unit),
         (_coming(seen), none, unit),
         (seen.owed, none, unit),
-        (pad(seen.inventory_level)[:, arrays.source] * arrays.quantity, none, unit),
+        (pad(seen.inventory_level)[:, arrays.source], none, _unit_of_source(arrays, unit)),
         *((lives[:, arrays.target] * arrays.quantity, none, unit) for lives in _folded(seen.ages, AGES)),
         (seen.node_up[:, arrays.target], none, none + 1),
         (seen.link_up, none, none + 1),
@@ -245,6 +250,13 @@ def _views(
         views[-2, :, -2] = views[-1, :, -1] = 1.0
     offset = [taken / scale for _, taken, scale in columns]
     return views, np.stack([*offset, none, none], 1)
+
+
+def _unit_of_source(arrays: NetworkArrays, unit: Floats) -> Floats:
+    """[E] the unit of the item that the source stocks, 1 for the outside one."""
+    per_node = np.ones(len(arrays.holding_cost) + 1)
+    per_node[arrays.target] = unit / arrays.quantity
+    return per_node[arrays.source]
 
 
 def _pipelines(seen: State, mean: Floats, unit: Floats) -> list[tuple[Floats, Floats, Floats]]:
@@ -261,7 +273,7 @@ def _pipelines(seen: State, mean: Floats, unit: Floats) -> list[tuple[Floats, Fl
         whole = np.floor(time).astype(np.int64)
         part, following = time - whole, np.minimum(whole + 1, longest)
         by_then = (1 - part) * joined[:, links, whole] + part * joined[:, links, following]
-        columns.append((on_hand + by_then, mean * (1 + time), unit * np.sqrt(1 + time)))
+        columns.append((on_hand + by_then, mean * (_is_outlet(seen.arrays) + time), unit * np.sqrt(1 + time)))
     for slot in (0, *(longest - 1 - np.arange(LATEST)[:, None])):
         there = (slot >= 0) & (longest > 0)
         columns.append((seen.pipeline[:, links, np.maximum(slot, 0)] * there, mean * there, unit))

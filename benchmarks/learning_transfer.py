@@ -1,6 +1,6 @@
 """One policy for one warehouse with many stores, trained on small networks: its cost on larger ones.
 
-    python benchmarks/learning_transfer.py FOLDER [--steps 1500] [--seeds 1]     (about 8 CPU minutes a seed)
+    python benchmarks/learning_transfer.py FOLDER [--steps 1000] [--seeds 1]     (about 6 CPU minutes a seed)
 
 The training networks are random, with 2 to 6 stores: lead times 1 to 4 and 1 to 3, holding costs 0.2 to 0.9 at the
 warehouse and 1 in the stores, stockout costs 5 to 40, Poisson or negative binomial demand with means 2 to 8. The
@@ -40,7 +40,7 @@ INSTANCES = 2
 RULES: dict[str, dict[str, Any]] = {"base_stock": {}, "simulation_optimization": {"rule": "base_stock"}}
 """Tuned by simulation, with a level for each link: a descent from the levels of formulas, and a search in stages."""
 REPLICATIONS = 500
-STEPS = 1_500
+STEPS = 1_000
 SETTINGS = {"body": "graph", "hidden": (48, 48, 48), "batch": (8, 16)}
 
 

@@ -134,7 +134,7 @@ def test_what_a_link_sees_is_its_own_position_and_pipeline(name: str) -> None:
     simulate_stream(make_problem(f"echelon/{name}-v0", periods=40, warm_up=0), watched, replications=2, seed=0)
     state = states[-1]
     seen = np.einsum("bd,def->bef", codec.observe(state), features.views) - features.offset
-    position = (state.echelon_inventory_position - features.centre) / features.spread
+    position = (state.echelon_inventory_position - features.centre) / (features.below @ features.spread)
     np.testing.assert_allclose(seen[:, :, 0], position, atol=1e-4)
     arrays, next_in = codec.arrays, (state.pipeline[:, :, 0] - features.mean) / features.unit
     np.testing.assert_allclose(seen[:, :, 2 + POINTS], np.where(arrays.longest > 0, next_in, 0), atol=1e-4)
@@ -179,6 +179,21 @@ def test_stock_is_seen_that_there_would_be_after_a_share_of_any_lead_time() -> N
         assert features.offset[0, 2 + POINTS // 2] * features.unit == pytest.approx(5 * np.sqrt(1 + lead_time / 2))
 
 
+def test_what_a_link_sees_does_not_grow_with_the_number_of_stores() -> None:
+    def warehouse(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What it sees, offset included, where all have what they have on the mean; and its parameters."""
+        codec = Codec(make_problem("echelon/OneWarehouse-v0", retailers=count).network)
+        features = link_features(codec)
+        full = np.ones(len(features.views))
+        full[0] = full[-count:] = 0.0  # the warehouse is empty, and owes nothing
+        return (full @ features.views[:, 0] - features.offset[0]), features.static[0]
+
+    (seen, told), (seen_by_more, told_more) = warehouse(4), warehouse(80)
+    np.testing.assert_allclose(seen_by_more[1:], seen[1:], atol=1e-6)
+    assert abs(seen_by_more[0] - seen[0]) < 0.5
+    assert np.abs(told_more - told).max() < 0.5
+
+
 @pytest.mark.parametrize("kind", SHARED)
 def test_standardising_inputs_changes_nothing_that_is_said(kind: Any) -> None:
     network = stores(range(3))
@@ -219,8 +234,8 @@ def test_training_with_shared_weights_is_as_good_as_without(
     untrained = PathwiseActor(problem.network, "levels", Architecture(kind, (16, 16)))
     before = simulate_stream(problem, untrained.orders, replications=50, seed=0, stream="validation").cost.mean()
     after = training.curve[-1]["cost"]
-    assert after < 0.95 * before
-    assert after < 1.01 * multi_layer_perceptron.curve[-1]["cost"]
+    assert after < 0.85 * before
+    assert after < 1.02 * multi_layer_perceptron.curve[-1]["cost"]
     training.policy.save(tmp_path)
     state = initial_state(problem.network, 4)
     np.testing.assert_array_equal(LearnedPolicy.load(tmp_path)(state), training.policy(state))
