@@ -92,7 +92,8 @@ def train_pathwise(
             raise MethodError(f"{name} must be a whole number of at least {least} (got {value!r})")
     torch.set_num_threads(1)
     chosen = PathwiseSettings.of(settings)
-    identity = identity_of(problem, seed=seed, steps=steps, settings=chosen.record(), start=start)
+    watched = {"evaluations": evaluations, "validation_replications": validation_replications}
+    identity = identity_of(problem, seed=seed, steps=steps, settings=chosen.record(), start=start) | watched
     validation = sample(
         problem.network,
         periods=problem.periods,

@@ -70,7 +70,7 @@ class Learner:
         self.unroll = math.ceil(settings.unroll / self.codec.cycle) * self.codec.cycle
         self.tail = math.ceil(self.codec.echelon_cover.max()) + SETTLING if settings.tail is None else settings.tail
         self.updates, self.drawn, self.slowing = 0, 0, 1.0
-        self.dynamics = self._dynamics(self.batches[0])
+        self.dynamics = relaxed(problem.network, self.batches[0], self.device)
         self.pool = tuple(_copies(stock, self.batches[-1]) for stock in self.dynamics.start)
         self.age = self._first_ages()
 
@@ -143,7 +143,7 @@ class Learner:
         return torch.Generator().manual_seed((2 * self.updates + purpose) * 1_000_003 + self.seed)
 
     def _dynamics(self, batch: int) -> Relaxed:
-        if self.updates == 0 or len(self.dynamics.start[0]) != batch:
+        if len(self.dynamics.start[0]) != batch:
             self.dynamics = relaxed(self.problem.network, batch, self.device)
         return self.dynamics
 

@@ -105,6 +105,8 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     quick(checkpoint=tmp_path)
     with pytest.raises(MethodError, match=r"holds a training with other seed, steps; give another checkpoint folder"):
         quick(seed=2, steps=25, checkpoint=tmp_path)
+    with pytest.raises(MethodError, match=r"other validation_replications;"):
+        quick(validation_replications=9, checkpoint=tmp_path)
 
 
 def test_a_saved_policy_orders_as_the_trained_one(tmp_path: Path) -> None:
