@@ -29,11 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from learning_beds import Bed, Instance, Learner, bed_names, load_bed
+from learning_beds import BOUND, Bed, Instance, Learner, bed_names, load_bed
 from learning_costs import Cost, Judge
 
 from echelon.agents import train
-from echelon.baselines import make_plan
+from echelon.baselines import lower_bound, make_plan
 from echelon.envs import Problem
 from echelon.envs.errors import ConfigError
 from echelon.envs.policy import Policy
@@ -58,7 +58,7 @@ Key = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class Task:
-    """A row that is to be made. A baseline has neither a learner nor a seed."""
+    """A row that is to be made. A baseline has neither a learner nor a seed, nor has a lower bound."""
 
     instance: Instance
     policy: str
@@ -75,7 +75,7 @@ def tasks_of(bed: Bed, seeds: Sequence[int]) -> list[Task]:
     """All rows of a bed, in order: of each instance the baselines, then every policy with every seed."""
     found = []
     for instance in bed.members():
-        found += [Task(instance, name) for name in instance.against]
+        found += [Task(instance, name) for name in (*instance.against, *bed.bounds)]
         found += [Task(instance, name, one, seed) for name, one in instance.policies.items() for seed in seeds]
     return found
 
@@ -83,6 +83,9 @@ def tasks_of(bed: Bed, seeds: Sequence[int]) -> list[Task]:
 def made(task: Task, judge: Judge) -> Row:
     """Train and evaluate."""
     began = time.process_time()
+    if task.policy == BOUND:
+        bound = lower_bound(judge.problem).proven
+        return row_of(task, Cost(bound, 0.0, None), time.process_time() - began)
     if task.learner is None:
         policy = judge.baselines[task.policy].policy
     else:
@@ -144,7 +147,7 @@ def read_table(table: Path) -> list[Row]:
 def order_of(bed: Bed) -> Callable[[Row], tuple[int, int, int]]:
     """Where a row stands in the table of a bed: by instance, policy and seed."""
     instances = [instance.key for instance in bed.members()]
-    policies = [name for instance in bed.members() for name in instance.against]
+    policies = [name for instance in bed.members() for name in (*instance.against, *bed.bounds)]
     policies += [name for instance in bed.members() for name in instance.policies]
 
     def place(row: Row) -> tuple[int, int, int]:

@@ -32,6 +32,9 @@ WILLEMS = "willems2008"
 WILLEMS_DATA = "WILLEMS_DATA"
 """The variable of the environment that names the folder of their tables, which are not part of Echelon."""
 
+BOUND = "lower_bound"
+"""What a row of a table is called that holds a cost which no policy can beat."""
+
 Whole = Annotated[int, Field(ge=1, strict=True)]
 
 
@@ -155,6 +158,16 @@ class Bed(_Section):
     reference_source: str = ""
     reference_error: float = 0.0
     """Percent by which these may be wrong."""
+    bounded: bool = False
+    """Whether the table has a proven lower bound of each instance too."""
+    published: dict[str, float] = Field(default_factory=dict)
+    """What a published learner reached, percent above the published reference, by the names of instances."""
+    published_source: str = ""
+
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The rows of bounds that each instance has."""
+        return (BOUND,) if self.bounded else ()
 
     def members(self) -> tuple[Instance, ...]:
         """All instances, in order."""

@@ -13,6 +13,7 @@ from statistics import fmean
 
 from learning import RESULTS, Row, read_table, settings_of
 from learning_beds import ROOT, Bed, Instance, bed_names, load_bed
+from learning_table_generalist import generalist_section
 
 PAGE = ROOT / "docs" / "learning_results.md"
 ORDER = ("lost_sales", "long_lead", "serial", "dual_sourcing", "perishable", "one_warehouse", "networks")
@@ -78,7 +79,7 @@ def cells_of(bed: Bed, rows: Sequence[Row], *, learned: bool) -> list[Cell]:
         found.setdefault((row["problem"], row["parameters"], row["policy"]), []).append(row)
     cells = []
     for instance in bed.members():
-        for policy in instance.policies if learned else instance.against:
+        for policy in instance.policies if learned else (*instance.against, *bed.bounds):
             if (*instance.key, policy) in found:
                 cells.append(Cell(instance, policy, tuple(found[*instance.key, policy])))
     return cells
@@ -125,7 +126,7 @@ def section(bed: Bed, rows: Sequence[Row]) -> Iterator[str]:
         yield from ("", f"Not run yet: {', '.join(missing)}.")
     for name, reason in bed.left_out.items():
         yield from ("", f"Left out: {name}, {reason}.")
-    yield from details(learned, cells_of(bed, rows, learned=False))
+    yield from details(bed, learned, cells_of(bed, rows, learned=False))
 
 
 def summary(policy: str, cells: Sequence[Cell]) -> list[str]:
@@ -137,14 +138,26 @@ def summary(policy: str, cells: Sequence[Cell]) -> list[str]:
     return [policy, str(len(cells)), "-".join(map(str, (seeds[0], seeds[-1])[: len(seeds)])), *shown, f"{seconds:.0f}"]
 
 
-def details(learned: Sequence[Cell], baselines: Sequence[Cell]) -> Iterator[str]:
+def details(bed: Bed, learned: Sequence[Cell], baselines: Sequence[Cell]) -> Iterator[str]:
     """A line for each instance and learned policy: costs and gaps by seed."""
     if not learned:
         return
     names = list(dict.fromkeys(cell.policy for cell in baselines))
+    published = [bed.published_source] if bed.published else []
+    head = (
+        "instance",
+        "policy",
+        "reference",
+        *names,
+        "cost by seed",
+        "gap by seed, %",
+        *published,
+        "half width",
+        "CPU-s",
+    )
     yield ""
-    yield _line(("instance", "policy", "reference", *names, "cost by seed", "gap by seed, %", "half width", "CPU-s"))
-    yield "|" + "---|" * (7 + len(names))
+    yield _line(head)
+    yield "|" + "---|" * len(head)
     costs = {(cell.instance.key, cell.policy): cell.costs[0] for cell in baselines}
     for cell in learned:
         first = cell.rows[0]
@@ -156,6 +169,10 @@ def details(learned: Sequence[Cell], baselines: Sequence[Cell]) -> Iterator[str]
                 *(_number(costs.get((cell.instance.key, name), "")) for name in names),
                 " ".join(map(_number, cell.costs)),
                 " ".join(f"{gap:.3f}" for gap in cell.gaps),
+                *[
+                    f"{bed.published[cell.instance.name]:.2f}" if cell.instance.name in bed.published else ""
+                    for _ in published
+                ],
                 _width(max(float(row["half_width"]) for row in cell.rows)),
                 f"{fmean(cell.seconds):.0f}",
             )
@@ -192,7 +209,7 @@ def page() -> str:
             kept = json.loads(table.with_suffix(".json").read_text())["settings"]
             changed = "" if kept == settings_of(bed) else " The settings of the bed have changed since."
             lines += ["", f"[Table](../benchmarks/results/learning_{name}.csv). {machine_of(table)}{changed}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *generalist_section(RESULTS)]) + "\n"
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ def test_every_instance_can_be_built_and_every_published_reference_is_of_one(nam
     for instance in members:
         if instance.id != WILLEMS:  # their tables are not part of the repository
             assert instance.problem.network.nodes
-    assert set(bed.references or {}) <= {instance.name for instance in members}
+    assert set(bed.references or {}) | set(bed.published) <= {instance.name for instance in members}
     assert not set(bed.left_out) & {instance.name for instance in members}
 
 
@@ -142,6 +142,16 @@ def test_a_table_of_other_settings_is_not_continued(tmp_path: Path) -> None:
     other = tiny_bed(policies={"pathwise": Learner(algorithm="pathwise", steps=3)})
     with pytest.raises(ConfigError, match="was made with other policies; remove it or give another --out"):
         run(other, [], table)
+
+
+def test_a_bounded_bed_has_a_bound_that_its_policies_do_not_beat(tmp_path: Path) -> None:
+    bed, table = tiny_bed(bounded=True), tmp_path / "tiny.csv"
+    run(bed, tasks_of(bed, [0]), table)
+    bound, learned = read_table(table)
+    assert (bound["policy"], bound["seed"], bound["reference"]) == ("lower_bound", "", "")
+    assert 0 < float(bound["cost"]) <= float(learned["reference"]) < float(learned["cost"])
+    cells = [learning_table.cells_of(bed, [bound, learned], learned=kind) for kind in (True, False)]
+    assert [cell.policy for both in cells for cell in both] == ["pathwise", "lower_bound"]
 
 
 def test_rows_stand_in_the_order_of_the_bed(tmp_path: Path) -> None:
