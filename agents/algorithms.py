@@ -96,16 +96,6 @@ def unknown_settings(algorithm: str, settings: Mapping[str, Any]) -> list[str]:
     return [f"{key}: unknown key{nearest(key, known)}" for key in settings if key not in known]
 
 
-def default_decision(problem: Problem) -> Decision:
-    """The orders themselves for a single location that loses sales, and echelon levels everywhere else.
-
-    Untrained levels are near good ones, and keep the stock of a network bounded while it is explored.
-    """
-    network = problem.network
-    loses_sales = any(outlet.stockout_rule == "lost_sales" for outlet in network.outlets)
-    return "orders" if loses_sales and len(network.links) == 1 else "levels"
-
-
 def horizon_settings(problem: Problem, algorithm: str) -> dict[str, Any]:
     """How far ahead a learner must look: an order shows in the costs only after the echelon lead time.
 

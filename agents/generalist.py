@@ -16,11 +16,12 @@ from echelon.agents.actor import Actor
 from echelon.agents.actors import PathwiseActor
 from echelon.agents.architectures import Architecture
 from echelon.agents.columns import column_names
+from echelon.agents.decisions import default_decision
 from echelon.agents.generalist_features import link_features
 from echelon.agents.generalist_union import union
 from echelon.agents.graph_body import Table
 from echelon.agents.pathwise import train_pathwise
-from echelon.agents.pathwise_settings import PathwiseSettings, check_problem, default_decision
+from echelon.agents.pathwise_settings import PathwiseSettings, check_problem
 from echelon.agents.support import Support
 from echelon.agents.training import Training
 from echelon.envs.codec import Codec, Decision

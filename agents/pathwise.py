@@ -40,6 +40,8 @@ from echelon.envs.simulate import simulate
 
 DIVERGED = 0.2
 """Costs that are higher than the best so far by more than this share of them send the training back there."""
+NEAR_ZERO = 0.1
+"""Share of `Codec.cost_scale` that counts as a cost where the cost itself is nearly 0."""
 MOST_RESTARTS = 3
 LOG_EVERY = 10
 """Updates from one line of the log to the next."""
@@ -154,7 +156,8 @@ def _evaluate(learner: Learner, progress: Progress, validation: Scenarios, log: 
         point["gap_percent"] = 100 * (mean / reference.value - 1)
     log.write("validation", learner.updates, service=float(outcome.fill_rate.mean()), **point)
     if progress.costs is not None:
-        if mean > progress.costs.mean() + DIVERGED * abs(progress.costs.mean()):
+        before = float(progress.costs.mean())
+        if mean > before + DIVERGED * max(abs(before), NEAR_ZERO * learner.codec.cost_scale):
             _go_back(learner, progress, None)
             return
         difference = outcome.cost - progress.costs

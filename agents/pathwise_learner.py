@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from echelon.agents.actors import PathwiseActor
-from echelon.agents.pathwise_settings import PathwiseSettings, default_decision
+from echelon.agents.decisions import default_decision
+from echelon.agents.pathwise_settings import PathwiseSettings
 from echelon.agents.relaxed import Relaxed, Stocks, relaxed
 from echelon.agents.warm_start import Student
 from echelon.envs.problem import Problem

@@ -12,7 +12,7 @@ from echelon.agents.architectures import Architecture, BodyKind
 from echelon.envs.codec import Codec, Decision
 from echelon.envs.defects import describe_all
 from echelon.envs.errors import MethodError
-from echelon.envs.network import Link, Network
+from echelon.envs.network import Link
 from echelon.envs.problem import Problem
 
 WIDE = 64
@@ -116,11 +116,3 @@ def _steps(link: Link) -> list[str]:
     """What makes the costs of a link jump."""
     rates = {"fixed_cost": link.fixed_cost, "min_order": link.min_order, "lot_size": link.lot_size or 0.0}
     return [f"{name} {value:g}" for name, value in rates.items() if value > (name == "lot_size")]
-
-
-def default_decision(network: Network) -> Decision:
-    """The orders themselves for a single location, and echelon levels everywhere else.
-
-    Untrained levels are near good ones, and keep the stock of a network bounded while it learns.
-    """
-    return "orders" if len(network.nodes) == 1 else "levels"

@@ -16,12 +16,12 @@ from echelon.agents.algorithms import (
     DEFAULTS,
     NARROWING,
     algorithm_of,
-    default_decision,
     horizon_settings,
     is_on_policy,
     plain,
 )
 from echelon.agents.callbacks import Validation
+from echelon.agents.decisions import default_decision
 from echelon.agents.learned import training_record
 from echelon.agents.sb3_callbacks import BatchedBootstrap, Exploration, WeightAverage
 from echelon.agents.sb3_model import new_model, training_env
@@ -73,7 +73,7 @@ def train_sb3(
             raise MethodError(f"{name} must be at least 1 (got {value})")
     torch.set_num_threads(1)
     defaults = DEFAULTS[algorithm]
-    codec = Codec(problem.network, decision or default_decision(problem), action or defaults.action)
+    codec = Codec(problem.network, decision or default_decision(problem.network), action or defaults.action)
     copies = copies or defaults.copies
     env = training_env(problem, codec, copies)
     chosen = {**horizon_settings(problem, algorithm), **defaults.settings, **(settings or {})}

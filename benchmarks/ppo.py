@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from echelon.agents.algorithms import DEFAULTS, NARROWING, default_decision, horizon_settings
+from echelon.agents.algorithms import DEFAULTS, NARROWING, horizon_settings
+from echelon.agents.decisions import default_decision
 from echelon.agents.sb3 import train_sb3
 from echelon.agents.sb3_callbacks import BatchedBootstrap, Exploration, WeightAverage
 from echelon.agents.sb3_model import new_model, training_env
@@ -77,7 +78,7 @@ def row(problem_id: str, seed: int, measure: Callable[[Problem, Policy], tuple[f
 def one_turn(problem: Problem, env: VecEnv | None, seed: int) -> tuple[int, float]:
     """Steps and CPU seconds of a training on the native environment, or on the one given."""
     defaults = DEFAULTS["ppo"]
-    codec = Codec(problem.network, default_decision(problem))
+    codec = Codec(problem.network, default_decision(problem.network))
     native = training_env(problem, codec, defaults.copies)
     settings = {**horizon_settings(problem, "ppo"), **defaults.settings}
     model = new_model("ppo", native, seed=seed, settings=settings, decision=codec.decision)
@@ -93,7 +94,7 @@ def one_turn(problem: Problem, env: VecEnv | None, seed: int) -> tuple[int, floa
 
 def dummy_env(problem: Problem) -> DummyVecEnv:
     """As many single environments, with the episodes of the native one."""
-    decision = default_decision(problem)
+    decision = default_decision(problem.network)
     native = training_env(problem, Codec(problem.network, decision), DEFAULTS["ppo"].copies)
     episodes = native.native.problem
     return DummyVecEnv([lambda: NetworkEnv(episodes, decision=decision) for _ in range(native.num_envs)])
