@@ -110,6 +110,11 @@ def horizon_settings(problem: Problem, algorithm: str) -> dict[str, Any]:
     return {**gamma, "gae_lambda": 1 - 1 / max(20.0, 4 * cover), "n_steps": 8 * math.ceil(max(32.0, 2 * cover) / 8)}
 
 
+def all_settings(problem: Problem, algorithm: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a training: those that are given, and defaults for the problem and for the algorithm."""
+    return {**horizon_settings(problem, algorithm), **DEFAULTS[algorithm].settings, **settings}
+
+
 def plain(settings: Any) -> Any:
     """Settings as data of JSON: classes and functions by their names."""
     if isinstance(settings, Mapping):

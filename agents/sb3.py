@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger
 
 from echelon.agents.algorithms import (
     DEFAULTS,
     NARROWING,
     algorithm_of,
-    horizon_settings,
+    all_settings,
     is_on_policy,
     plain,
 )
@@ -24,10 +24,12 @@ from echelon.agents.callbacks import Validation
 from echelon.agents.decisions import default_decision
 from echelon.agents.learned import training_record
 from echelon.agents.sb3_callbacks import BatchedBootstrap, Exploration, WeightAverage
+from echelon.agents.sb3_log import TensorBoard
 from echelon.agents.sb3_model import new_model, training_env
 from echelon.agents.sb3_resume import SAVES, Resumption, require_resumable
 from echelon.agents.sb3_warm_start import start_from
 from echelon.agents.training import Training, identity_of
+from echelon.agents.vec_env import NativeVecEnv
 from echelon.envs.codec import ActionKind, Codec, Decision
 from echelon.envs.errors import MethodError
 from echelon.envs.policy import Policy
@@ -72,18 +74,17 @@ def train_sb3(
         if value is not None and value < 1:
             raise MethodError(f"{name} must be at least 1 (got {value})")
     torch.set_num_threads(1)
-    defaults = DEFAULTS[algorithm]
-    codec = Codec(problem.network, decision or default_decision(problem.network), action or defaults.action)
-    copies = copies or defaults.copies
-    env = training_env(problem, codec, copies)
-    chosen = {**horizon_settings(problem, algorithm), **defaults.settings, **(settings or {})}
+    chosen = all_settings(problem, algorithm, settings or {})
     if checkpoint is not None:
         require_resumable(algorithm, chosen)
-    model = new_model(algorithm, env, seed=seed, settings=chosen, decision=codec.decision)
+    model, env, codec = set_up(
+        problem, algorithm, seed=seed, copies=copies, decision=decision, action=action, settings=chosen
+    )
+    copies = env.num_envs
     if start is not None:
         start_from(start, problem, model, env, algorithm=algorithm, seed=seed)
     if log_folder is not None:
-        model.set_logger(configure(str(log_folder), ["tensorboard"]))
+        model.set_logger(Logger(None, [TensorBoard(log_folder)]))
     average = WeightAverage() if is_on_policy(algorithm) else None
     validation = Validation(
         problem,
@@ -111,6 +112,23 @@ def train_sb3(
     record = training_record(seed=seed, steps=model.num_timesteps, settings=plain(settled))
     policy = replace(validation.best_policy(), training=record)
     return Training(policy, tuple(validation.curve), model.num_timesteps, seconds, settled)
+
+
+def set_up(
+    problem: Problem,
+    algorithm: str,
+    *,
+    seed: int,
+    copies: int | None,
+    decision: Decision | None,
+    action: ActionKind | None,
+    settings: Mapping[str, Any],
+) -> tuple[BaseAlgorithm, NativeVecEnv, Codec]:
+    """The untrained model, its environment and its codec. Raises `MethodError` for settings that it cannot take."""
+    defaults = DEFAULTS[algorithm]
+    codec = Codec(problem.network, decision or default_decision(problem.network), action or defaults.action)
+    env = training_env(problem, codec, copies or defaults.copies)
+    return new_model(algorithm, env, seed=seed, settings=settings, decision=codec.decision), env, codec
 
 
 def _learn(model: BaseAlgorithm, algorithm: str, steps: int, helpers: list[BaseCallback]) -> None:

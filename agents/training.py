@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -67,21 +68,51 @@ def require_same_training(folder: str, identity: Mapping[str, Any], kept: Mappin
         raise MethodError(f"{folder} holds a training with other {', '.join(other)}; give another checkpoint folder")
 
 
+class TrackerWarning(UserWarning):
+    """The log of a training cannot be written, and the training goes on without it."""
+
+
 class Writer:
-    """Scalars for TensorBoard, nowhere without a folder."""
+    """Scalars for TensorBoard, nowhere without a folder; one that fails is given up with a warning, once."""
 
     def __init__(self, folder: str | Path | None) -> None:
         self._writer: Any = None
         if folder is not None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(folder))
+            self._attempt(self._open, str(folder))
 
     def write(self, group: str, step: int, **scalars: float) -> None:
         """Write scalars of a step as `group/name`."""
+        self.write_all({f"{group}/{name}": value for name, value in scalars.items()}, step)
+
+    def write_all(self, scalars: Mapping[str, float], step: int) -> None:
+        """Write scalars of a step by their names."""
+        for name, value in scalars.items():
+            if self._writer is not None:
+                self._attempt(self._writer.add_scalar, name, value, step)
+
+    def flush(self) -> None:
+        """Give the file what has been written so far."""
         if self._writer is not None:
-            for name, value in scalars.items():
-                self._writer.add_scalar(f"{group}/{name}", value, step)
+            self._attempt(self._writer.flush)
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        if self._writer is not None:
+            self._attempt(self._writer.close)
+
+    def _open(self, folder: str) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(folder)
+
+    def _attempt(self, act: Callable[..., object], *arguments: Any) -> None:
+        """Do something with the log; no failure of it may cost a training."""
+        try:
+            act(*arguments)
+        except Exception as error:
+            self._writer = None
+            told = f"{type(error).__name__}: {error}"
+            warnings.warn(f"the training goes on without a log for TensorBoard: {told}", TrackerWarning, stacklevel=4)
 
     def __enter__(self) -> Self:
         return self
@@ -89,5 +120,4 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        self.close()

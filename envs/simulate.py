@@ -114,24 +114,31 @@ def simulate_cost(problem: Problem, policy: Policy, scenarios: Scenarios, *, thr
 
 
 def simulate_stream(
-    problem: Problem, policy: Policy, *, replications: int, seed: int, stream: str = "evaluation", threads: int = 1
+    problem: Problem,
+    policy: Policy,
+    *,
+    replications: int | range,
+    seed: int,
+    stream: str = "evaluation",
+    threads: int = 1,
 ) -> Outcome:
     """Run a policy on the replications of a named stream, in parts of at most `PART_BYTES` of scenarios.
 
     It gives what `simulate` gives on all of the scenarios at once, and the same scenarios to every
-    policy that is called with the same seed and stream.
+    policy that is called with the same seed and stream. A range stands for those replications of the stream.
     """
+    wanted = range(replications) if isinstance(replications, int) else replications
     size = max(1, int(PART_BYTES / scenario_bytes(problem)))
     totals: dict[str, Floats] = {}
     scenarios: Scenarios | None = None
-    for first in range(0, replications, size):
-        part = range(first, min(first + size, replications))
+    for first in range(wanted.start, wanted.stop, size):
+        part = range(first, min(first + size, wanted.stop))
         scenarios = sample(
             problem.network, periods=problem.periods, replications=part, seed=seed, stream=stream, into=scenarios
         )
         for name, values in simulate(problem, policy, scenarios, threads=threads).per_period.items():
-            whole = totals.setdefault(name, np.empty((replications, values.shape[1])))
-            whole[part.start : part.stop] = values
+            whole = totals.setdefault(name, np.empty((len(wanted), values.shape[1])))
+            whole[part.start - wanted.start : part.stop - wanted.start] = values
     return Outcome(problem, totals)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import ScalarNode, SequenceNode
 from ruamel.yaml.representer import SafeRepresenter
 
 from echelon.envs.defects import Path as KeyPath
 from echelon.envs.defects import describe as describe
 from echelon.envs.defects import describe_all, dotted, show
 from echelon.envs.errors import ConfigError
+from echelon.envs.yaml_text import TAG, one_line, parse_yaml
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -36,11 +36,6 @@ NETWORK_BYTES = 2**26
 OVERRIDE = "--set"
 """The command-line option that `apply_overrides` serves, and the place that its defects are reported at."""
 
-_TAG = "tag:yaml.org,2002:"
-_DEEPEST = 100
-_FEWEST_VALUES = 100_000
-"""Values that any document may have; beyond it aliases must not make more values than the text has bytes."""
-
 
 @dataclass(frozen=True)
 class Document:
@@ -50,19 +45,35 @@ class Document:
     file: str
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
     """The line of each key and list item by its path; 0 for what an override has set."""
+    files: Mapping[KeyPath, str] = field(default_factory=dict)
+    """The file of what was written in another one."""
+    moved: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
+    """The path under which a value was written that now stands, with all that is below it, under another one."""
 
     def line(self, path: KeyPath) -> int | None:
         """The line of the value at `path`, or of the closest value around it that was written."""
-        while path and path not in self.lines:
-            path = path[:-1]
-        return self.lines.get(path)
+        return self.lines.get(self._written(path))
 
     def where(self, path: KeyPath) -> str:
         """The place of the value at `path` as messages say it: `file:line`, or `--set`."""
-        line = self.line(path)
+        written = self._written(path)
+        line, file = self.lines.get(written), self.files.get(written, self.file)
         if line == 0:
             return OVERRIDE
-        return self.file if line is None else f"{self.file}:{line}"
+        return file if line is None else f"{file}:{line}"
+
+    def order(self, path: KeyPath) -> tuple[str, int]:
+        """By which defects are sorted: those of the file itself come first."""
+        return self.files.get(self._written(path), ""), self.line(path) or 0
+
+    def _written(self, path: KeyPath) -> KeyPath:
+        """Where the value at `path`, or the closest value around it, was written."""
+        for depth in range(len(path), 0, -1) if self.moved else ():
+            if path[:depth] in self.moved:
+                return self._written(self.moved[path[:depth]] + path[depth:])
+        while path and path not in self.lines:
+            path = path[:-1]
+        return path
 
 
 def load_model(path: Path, model: type[M], *, max_bytes: int = NETWORK_BYTES) -> M:
@@ -73,9 +84,12 @@ def load_model(path: Path, model: type[M], *, max_bytes: int = NETWORK_BYTES) ->
 def load_yaml(path: Path, *, max_bytes: int = CONFIG_BYTES) -> Document:
     """Read a YAML file that holds one mapping. Raises `ConfigError` if it is not sound YAML."""
     try:
-        if path.stat().st_size > max_bytes:
-            raise ConfigError([f"{path}: a file must have at most {max_bytes:,} bytes (got {path.stat().st_size:,})"])
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as stream:
+            content = stream.read(max_bytes + 1)
+        if len(content) > max_bytes:
+            size = max(path.stat().st_size, len(content))
+            raise ConfigError([f"{path}: a file must have at most {max_bytes:,} bytes (got {size:,})"])
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError([f"{path}: there is no such file"]) from None
     except OSError as error:
@@ -83,7 +97,7 @@ def load_yaml(path: Path, *, max_bytes: int = CONFIG_BYTES) -> Document:
     except UnicodeDecodeError as error:
         line = 1 + error.object[: error.start].count(b"\n")
         raise ConfigError([f"{path}:{line}: the file must be text in UTF-8"]) from None
-    data, lines = _parse(text, lambda line: f"{path}:{line}")
+    data, lines = parse_yaml(text, lambda line: f"{path}:{line}")
     if data is None:
         raise ConfigError([f"{path}:1: the file is empty; it must hold a mapping of keys to values"])
     if not isinstance(data, dict):
@@ -91,13 +105,22 @@ def load_yaml(path: Path, *, max_bytes: int = CONFIG_BYTES) -> Document:
     return Document(data, str(path), lines)
 
 
-def validate_document(document: Document, model: type[M]) -> M:
-    """Read a document into a model. Raises `ConfigError` that lists every defect with its place."""
+def validate_document(document: Document, model: type[M], *, context: Any = None) -> M:
+    """Read a document into a model, whose validators see the `context`.
+
+    Raises `ConfigError` that lists every defect with its place.
+    """
     try:
-        return model.model_validate(document.data)
+        return model.model_validate(document.data, context=context)
     except ValidationError as error:
-        defects = sorted(describe_all(error, model), key=lambda defect: document.line(defect[0]) or 0)
-    raise ConfigError(f"{document.where(path)}: {text}" for path, text in defects)
+        defects = sorted(describe_all(error, model), key=lambda defect: document.order(defect[0]))
+    raise ConfigError(one_line(f"{document.where(path)}: {text}") for path, text in defects)
+
+
+def refusal(document: Document, defects: Iterable[tuple[KeyPath, str]]) -> ConfigError:
+    """The error that lists defects, each with its path, in the order in which they were written."""
+    ordered = sorted(defects, key=lambda defect: document.order(defect[0]))
+    return ConfigError(one_line(f"{document.where(path)}: {dotted(path)}: {must}") for path, must in ordered)
 
 
 def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
@@ -109,8 +132,13 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
     data, lines = deepcopy(document.data), dict(document.lines)
     problems: list[str] = []
     for override in overrides:
+        key, equals, text = override.partition("=")
         try:
-            path = _override(data, override)
+            place = f"{OVERRIDE} {override}"
+            if not equals:
+                raise ConfigError([f"{place}: must have the form key.sub_key=value"])
+            value, _ = parse_yaml(text, lambda _, at=place: at)
+            path = put_value(data, key, value, place)
         except ConfigError as error:
             problems += error.problems
             continue
@@ -143,12 +171,12 @@ class _Representer(SafeRepresenter):
 
     def represent_list(self, data: Sequence[Any]) -> SequenceNode:
         numbers = all(isinstance(item, int | float) for item in data)
-        return self.represent_sequence(_TAG + "seq", data, flow_style=numbers)
+        return self.represent_sequence(TAG + "seq", data, flow_style=numbers)
 
     def represent_str(self, data: str) -> ScalarNode:
         # In single quotes the emitter would write line separators such as U+0085 as they are: they fold to a space.
         plain = data.replace("\n", "").isprintable()
-        return self.represent_scalar(_TAG + "str", data, style=None if plain else '"')
+        return self.represent_scalar(TAG + "str", data, style=None if plain else '"')
 
 
 _Representer.add_representer(str, _Representer.represent_str)
@@ -165,14 +193,14 @@ def _writer() -> YAML:
     return yaml
 
 
-def _override(data: Any, override: str) -> KeyPath:
-    """Carry out one override inside `data` in place; returns the path that it has set."""
-    place = f"{OVERRIDE} {override}"
-    key, equals, text = override.partition("=")
+def put_value(data: Any, key: str, value: Any, place: str) -> KeyPath:
+    """Set the value of `key.sub_key` inside `data` in place; returns its path.
+
+    Raises `ConfigError`, which names the place, if there can be no such key.
+    """
     names = key.split(".")
-    if not equals or not all(names):
+    if not all(names):
         raise ConfigError([f"{place}: must have the form key.sub_key=value"])
-    value, _ = _parse(text, lambda _: place)
     path: KeyPath = ()
     for depth, name in enumerate(names, start=1):
         step: str | int = name
@@ -189,100 +217,3 @@ def _override(data: Any, override: str) -> KeyPath:
             data[step] = {}
         data = data[step]
     return path
-
-
-def _parse(text: str, place: Callable[[int], str]) -> tuple[Any, dict[KeyPath, int]]:
-    """The data of the one YAML document in `text`, None if there is none, and the lines of their parts.
-
-    `place` says how a message names a line.
-    """
-    try:
-        root = YAML(typ="safe", pure=True).compose(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise ConfigError([f"{place(line)}: not valid YAML: {error.problem or error.context}"]) from None
-    except YAMLError as error:
-        raise ConfigError([f"{place(1)}: not valid YAML: {' '.join(str(error).split())}"]) from None
-    except RecursionError:
-        raise ConfigError([f"{place(1)}: nested too deep; at most {_DEEPEST} levels are allowed"]) from None
-    if root is None:
-        return None, {}
-    builder = _Builder(place, max(_FEWEST_VALUES, len(text)))
-    data = builder.build(root, ())
-    if builder.problems:
-        raise ConfigError(builder.problems)
-    return data, builder.lines
-
-
-class _Builder:
-    """Turns YAML nodes into plain data, and notes the lines and the defects on its way."""
-
-    def __init__(self, place: Callable[[int], str], most_values: int) -> None:
-        self.place = place
-        self.most_values = most_values
-        self.lines: dict[KeyPath, int] = {}
-        self.problems: list[str] = []
-
-    def build(self, node: Node, path: KeyPath) -> Any:
-        self.lines.setdefault(path, node.start_mark.line + 1)
-        if len(path) > _DEEPEST:
-            raise ConfigError([self.at(node, path) + f"nested too deep; at most {_DEEPEST} levels are allowed"])
-        if len(self.lines) > self.most_values:
-            raise ConfigError([self.at(node, path) + "aliases repeat too much"])
-        kind = str(node.tag).removeprefix(_TAG)
-        if isinstance(node, MappingNode) and kind == "map":
-            return {key: self.build(value, (*path, key)) for key, value in self.pairs(node, path)}
-        if isinstance(node, SequenceNode) and kind == "seq":
-            return [self.build(item, (*path, position)) for position, item in enumerate(node.value)]
-        if not isinstance(node, ScalarNode) or kind not in _SCALARS:
-            self.problems.append(self.at(node, path) + f"tags are not supported (got {node.tag})")
-            return None
-        try:
-            return _SCALARS[kind](node.value)
-        except ValueError:
-            self.problems.append(self.at(node, path) + f"not a value of the kind {kind} (got {show(node.value)})")
-            return None
-
-    def pairs(self, node: MappingNode, path: KeyPath) -> Iterator[tuple[str, Node]]:
-        """The keys and values of a mapping; a key is text, however it looks."""
-        for key, value in node.value:
-            if not isinstance(key, ScalarNode):
-                self.problems.append(self.at(key, path) + "a key must be a single name or number")
-                continue
-            at = (*path, key.value)
-            if at in self.lines:
-                earlier = f"the key is given twice, first on line {self.lines[at]}"
-                self.problems.append(self.at(key, at) + earlier)
-                continue
-            self.lines[at] = key.start_mark.line + 1
-            yield key.value, value
-
-    def at(self, node: Node, path: KeyPath) -> str:
-        """The opening of a message about `node`: its place and its key."""
-        place = self.place(node.start_mark.line + 1)
-        return f"{place}: {dotted(path)}: " if path else f"{place}: "
-
-
-def _bool(text: str) -> bool | str:
-    """True or false; other words that YAML 1.1 took for truth values stay words."""
-    return {"true": True, "false": False}.get(text.lower(), text)
-
-
-def _int(text: str) -> int:
-    digits = text.replace("_", "").lower()
-    return int(digits, 0 if digits.lstrip("+-")[:2] in ("0x", "0o", "0b") else 10)
-
-
-def _float(text: str) -> float:
-    return float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
-
-
-_SCALARS: dict[str, Callable[[str], Any]] = {
-    "null": lambda _: None,
-    "bool": _bool,
-    "int": _int,
-    "float": _float,
-    # Dates, `=` and `<<` have no meaning of their own in YAML 1.2.
-    **dict.fromkeys(("str", "timestamp", "value", "merge"), str),
-}

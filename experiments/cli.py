@@ -132,6 +132,27 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder")]) -> None
 
 
 @app.command()
+def web(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders, or folders that hold some, for the explorer of results")
+    ] = None,
+    policy: Annotated[
+        list[Path] | None,
+        typer.Option(help="The folder of a policy trained on the beer game, to play against; may be repeated."),
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="The port to listen on")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; any but this machine's own is open to others")
+    ] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser")] = True,
+) -> None:
+    """Play the beer game, ask what if, and look at results, in the browser of this machine."""
+    from echelon.experiments.web import WebRequest, serve
+
+    serve(WebRequest(runs or [], policy or [], host, port, browser))
+
+
+@app.command()
 def evaluate(
     problem: Annotated[
         str, typer.Argument(help="A problem or instance, such as echelon/LostSales-v0 or zipkin2008/poisson-L4-p4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,12 +12,16 @@ from rich import progress as bars
 from rich.console import Console
 from rich.table import Table
 
-from echelon.experiments.run import Progress
+from echelon.experiments.progress import Count, Progress
 from echelon.experiments.run_folder import PolicyResult, read_run
 
 
+MOST_RUNNING = 3
+"""Cells of workers that are shown with how far they are."""
+
+
 class RichProgress(Progress):
-    """One progress bar per stage."""
+    """A bar for all cells, one for the stage of the cell that is made here, and a line for what workers are at."""
 
     def __init__(self) -> None:
         self._bars = bars.Progress(
@@ -25,8 +30,10 @@ class RichProgress(Progress):
             bars.TaskProgressColumn(),
             bars.TimeElapsedColumn(),
             bars.TextColumn("{task.fields[note]}"),
+            console=Console(stderr=not sys.stdout.isatty()),
         )
-        self._task: bars.TaskID | None = None
+        self._stage: bars.TaskID | None = None
+        self._cells: dict[str, bars.TaskID] = {}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -38,13 +45,31 @@ class RichProgress(Progress):
         self._bars.stop()
 
     def stage(self, name: str, total: int) -> None:
-        """Begin a bar of so many steps."""
-        self._task = self._bars.add_task(name, total=total, note="")
+        """Begin a bar of so many steps in the place of the last one."""
+        if self._stage is not None:
+            self._bars.remove_task(self._stage)
+        self._stage = self._bars.add_task(name, total=total, note="")
 
     def advance(self, done: int, note: str) -> None:
-        """Move the current bar."""
-        if self._task is not None:
-            self._bars.update(self._task, completed=done, note=note)
+        """Move the bar of the stage."""
+        if self._stage is not None:
+            self._bars.update(self._stage, completed=done, note=note)
+
+    def count(self, count: Count) -> None:
+        """Move the bar of all cells."""
+        if not count.total:
+            return
+        if count.stage not in self._cells:
+            self._cells[count.stage] = self._bars.add_task(count.stage, total=count.total, note="")
+        failed = f", {count.failed} failed" if count.failed else ""
+        note = f"{count.done} of {count.total}{failed}, {len(count.running)} running"
+        shown = [note, *count.running[:MOST_RUNNING]] if self._stage is None else [note]
+        done = count.done + count.failed
+        self._bars.update(self._cells[count.stage], completed=done, note="; ".join(shown))
+
+    def say(self, message: str) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(message, highlight=False, markup=False)
 
 
 def print_league(folder: Path) -> None:

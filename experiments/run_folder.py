@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from echelon.envs.errors import ConfigError
-
-COST_KINDS = (
-    "holding",
-    "processing_holding",
-    "transit_holding",
-    "stockout",
-    "purchase",
-    "fixed",
-    "scrap",
-    "revenue",
-)
-"""The columns of results.csv that sum to its cost."""
+from echelon.experiments.folder_tables import Row, json_object, number, rows, rows_if_any
+from echelon.experiments.measured import COST_KINDS as COST_KINDS
+from echelon.experiments.measured import RESULTS as RESULTS
+from echelon.experiments.measured import Measured, Spread, read_measured, spread
+from echelon.experiments.observed import NodeFlow, OrderMap, read_flows, read_maps
 
 SUMMARY = [
     *("problem", "policy", "kind", "parameters", "model_cost", "mean", "half_width", "confidence"),
@@ -32,11 +23,9 @@ SUMMARY = [
     *("gap_percent", "gap_half_width", "difference", "difference_half_width", "verdict"),
     *("fill_rate", "alpha", "seconds"),
 ]
-RESULTS = ["problem", "policy", *COST_KINDS]
 TRAINING = ["problem", "policy", "steps", "cost", "half_width"]
 TRACE = ["problem", "policy", "period", "node", "on_hand", "backorders", "ordered", "demand"]
 
-Row = dict[str, str]
 Key = tuple[str, str]
 
 
@@ -84,6 +73,12 @@ class PolicyResult:
     """Mean cost by kind."""
     training: TrainingCurve | None
     trace: tuple[NodeTrace, ...]
+    spent: Spread | None = None
+    """Cost but for stockouts."""
+    served: Spread | None = None
+    """Fill rate."""
+    maps: tuple[OrderMap, ...] = ()
+    flows: tuple[NodeFlow, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,54 +130,75 @@ class Run:
         return tuple(dict.fromkeys(policy.name for result in self.results for policy in result.policies))
 
 
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    """What the tables but the summary hold, by problem and policy."""
+
+    measured: Mapping[Key, Measured]
+    training: Mapping[Key, TrainingCurve]
+    traces: Mapping[Key, tuple[NodeTrace, ...]]
+    maps: Mapping[Key, tuple[OrderMap, ...]]
+    flows: Mapping[Key, tuple[NodeFlow, ...]]
+
+
 def read_run(folder: Path) -> Run:
     """Read a run folder. Raises `ConfigError` that names what is missing or cannot be read."""
-    summary = _by_problem(_rows(folder / "summary.csv", SUMMARY))
+    file = folder / "summary.csv"
+    summary = _by_problem(rows(file, SUMMARY))
     if not summary:
-        raise ConfigError([f"{folder / 'summary.csv'} must have at least one row (got none)"])
-    described, networks = _json(folder / "problems.json"), _json(folder / "networks.json")
-    costs, replications = _mean_costs(_rows(folder / "results.csv", RESULTS))
-    training, traces = _training(folder / "training.csv"), _traces(folder / "trace.csv")
+        raise ConfigError([f"{file} must have at least one row (got none)"])
+    described, networks = json_object(folder / "problems.json"), json_object(folder / "networks.json")
+    tables = _Tables(
+        read_measured(folder / "results.csv"),
+        _training(folder / "training.csv"),
+        _traces(folder / "trace.csv"),
+        read_maps(folder / "policy_map.csv"),
+        read_flows(folder / "bullwhip.csv"),
+    )
     results = []
-    for name, rows in summary.items():
-        policies = [_policy(row, costs, training=training, traces=traces, file=folder / "summary.csv") for row in rows]
-        policies.sort(key=lambda policy: policy.mean)
-        results.append(_result(rows[0], described.get(name, {}), networks.get(name), policies, replications[name]))
+    for name, found in summary.items():
+        policies = sorted((_policy(row, tables, file=file) for row in found), key=lambda policy: policy.mean)
+        replications = max(
+            (m.replications for (problem, _), m in tables.measured.items() if problem == name), default=0
+        )
+        results.append(_result(found[0], described.get(name, {}), networks.get(name), policies, replications))
     config = folder / "config.yaml"
     text = config.read_text(encoding="utf-8") if config.exists() else ""
-    return Run(folder.resolve().name, tuple(results), _json(folder / "manifest.json"), text)
+    return Run(folder.resolve().name, tuple(results), json_object(folder / "manifest.json"), text)
 
 
-def _policy(
-    row: Row,
-    costs: Mapping[Key, Mapping[str, float]],
-    *,
-    training: Mapping[Key, TrainingCurve],
-    traces: Mapping[Key, tuple[NodeTrace, ...]],
-    file: Path,
-) -> PolicyResult:
+def _policy(row: Row, tables: _Tables, *, file: Path) -> PolicyResult:
     key = (row["problem"], row["policy"])
-    mean = _number(row["mean"])
+    mean, confidence = number(row["mean"]), _confidence(row)
     if mean is None:
         raise ConfigError([f"{file}: mean of policy {key[1]!r} on {key[0]!r} must be a number (got {row['mean']!r})"])
+    measured = tables.measured.get(key)
     return PolicyResult(
         name=key[1],
         kind=row["kind"],
         parameters=json.loads(row["parameters"] or "{}"),
         mean=mean,
-        half_width=_number(row["half_width"]),
-        gap=_number(row["gap_percent"]),
-        gap_half_width=_number(row["gap_half_width"]),
-        difference=_number(row["difference"]),
-        difference_half_width=_number(row["difference_half_width"]),
+        half_width=number(row["half_width"]),
+        gap=number(row["gap_percent"]),
+        gap_half_width=number(row["gap_half_width"]),
+        difference=number(row["difference"]),
+        difference_half_width=number(row["difference_half_width"]),
         verdict=row["verdict"],
-        fill_rate=_number(row["fill_rate"]),
-        alpha=_number(row["alpha"]),
-        seconds=_number(row["seconds"]),
-        costs=costs.get(key, {}),
-        training=training.get(key),
-        trace=traces.get(key, ()),
+        fill_rate=number(row["fill_rate"]),
+        alpha=number(row["alpha"]),
+        seconds=number(row["seconds"]),
+        costs=measured.costs if measured else {},
+        spent=spread(measured.spent, confidence=confidence) if measured else None,
+        served=spread(measured.served, confidence=confidence) if measured else None,
+        training=tables.training.get(key),
+        trace=tables.traces.get(key, ()),
+        maps=tables.maps.get(key, ()),
+        flows=tables.flows.get(key, ()),
     )
+
+
+def _confidence(row: Row) -> float:
+    return number(row["confidence"]) or 0.95
 
 
 def _result(
@@ -197,84 +213,44 @@ def _result(
         title=str(described.get("title") or row["problem"]),
         citation=str(described.get("citation") or ""),
         objective=str(described.get("objective") or "average cost per period"),
-        reference=_number(row["reference"]),
+        reference=number(row["reference"]),
         reference_kind=row["reference_kind"],
         reference_source=str(described.get("reference_source") or ""),
         parameters=described.get("parameters") or {},
         methods=described.get("methods") or {},
         periods=int(described.get("periods") or 0),
         warm_up=int(described.get("warm_up") or 0),
-        confidence=_number(row["confidence"]) or 0.95,
+        confidence=_confidence(row),
         replications=replications,
         network=network,
         policies=tuple(policies),
     )
 
 
-def _mean_costs(rows: Iterator[Row]) -> tuple[dict[Key, dict[str, float]], defaultdict[str, int]]:
-    """Mean cost by kind of every problem and policy, and the largest number of replications of every problem."""
-    columns: defaultdict[Key, list[list[float]]] = defaultdict(list)
-    for row in rows:
-        columns[row["problem"], row["policy"]].append([float(row[kind]) for kind in COST_KINDS])
-    means, replications = {}, defaultdict[str, int](int)
-    for key, values in columns.items():
-        sums = [math.fsum(column) for column in zip(*values, strict=True)]
-        means[key] = {kind: total / len(values) for kind, total in zip(COST_KINDS, sums, strict=True)}
-        replications[key[0]] = max(replications[key[0]], len(values))
-    return means, replications
-
-
 def _training(file: Path) -> dict[Key, TrainingCurve]:
     points: defaultdict[Key, list[tuple[float, float, float]]] = defaultdict(list)
-    for row in _rows(file, TRAINING) if file.exists() else ():
-        steps, cost = _number(row["steps"]), _number(row["cost"])
+    for row in rows_if_any(file, TRAINING):
+        steps, cost = number(row["steps"]), number(row["cost"])
         if steps is not None and cost is not None:
-            points[row["problem"], row["policy"]].append((steps, cost, _number(row["half_width"]) or 0.0))
-    return {key: TrainingCurve(*zip(*sorted(rows), strict=True)) for key, rows in points.items()}
+            points[row["problem"], row["policy"]].append((steps, cost, number(row["half_width"]) or 0.0))
+    return {key: TrainingCurve(*zip(*sorted(found), strict=True)) for key, found in points.items()}
 
 
 def _traces(file: Path) -> dict[Key, tuple[NodeTrace, ...]]:
     paths: defaultdict[Key, defaultdict[str, list[tuple[float, ...]]]] = defaultdict(lambda: defaultdict(list))
-    for row in _rows(file, TRACE) if file.exists() else ():
-        units = (_number(row[name]) or 0.0 for name in ("on_hand", "backorders", "ordered", "demand"))
+    for row in rows_if_any(file, TRACE):
+        units = (number(row[name]) or 0.0 for name in ("on_hand", "backorders", "ordered", "demand"))
         paths[row["problem"], row["policy"]][row["node"]].append((int(row["period"]), *units))
-    return {key: tuple(_node_trace(node, rows) for node, rows in nodes.items()) for key, nodes in paths.items()}
+    return {key: tuple(_node_trace(node, found) for node, found in nodes.items()) for key, nodes in paths.items()}
 
 
-def _node_trace(node: str, rows: list[tuple[float, ...]]) -> NodeTrace:
-    period, *quantities = zip(*sorted(rows), strict=True)
+def _node_trace(node: str, found: list[tuple[float, ...]]) -> NodeTrace:
+    period, *quantities = zip(*sorted(found), strict=True)
     return NodeTrace(node, tuple(int(t) for t in period), *quantities)
 
 
-def _by_problem(rows: Iterator[Row]) -> dict[str, list[Row]]:
+def _by_problem(found: Iterator[Row]) -> dict[str, list[Row]]:
     problems: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in rows:
+    for row in found:
         problems[row["problem"]].append(row)
     return problems
-
-
-def _rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
-    _must_exist(file)
-    with file.open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines)
-        missing = [column for column in columns if column not in (reader.fieldnames or columns)]
-        if missing:
-            raise ConfigError([f"{file} must have the columns {', '.join(columns)} (lacks {', '.join(missing)})"])
-        yield from reader
-
-
-def _json(file: Path) -> Mapping[str, Any]:
-    _must_exist(file)
-    content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return content
-
-
-def _must_exist(file: Path) -> None:
-    if not file.exists():
-        raise ConfigError([f"a run folder must hold {file.name} (got none in {file.parent}); has the run ended?"])
-
-
-def _number(text: str) -> float | None:
-    """A finite number, or None for an empty cell."""
-    value = float(text) if text.strip() else math.nan
-    return value if math.isfinite(value) else None

@@ -13,8 +13,10 @@ from echelon.envs.errors import ConfigError, nearest
 from echelon.envs.problem import Problem
 from echelon.envs.simulate import simulate_stream
 from echelon.envs.yaml_io import Document, validate_document
+from echelon.experiments.competitors import Competitor, plan_baseline
 from echelon.experiments.config import PolicyConfig
-from echelon.experiments.run import Competitor, Progress, prepare, summary_row
+from echelon.experiments.gather import summary_row
+from echelon.experiments.progress import Progress
 
 KEYS = ("kind", "model_cost", "mean", "half_width", "confidence", "reference", "reference_kind", "gap_percent")
 
@@ -55,7 +57,7 @@ def _competitor(policy: str, problem: Problem, options: Mapping[str, Any], seed:
     if policy in BASELINES:
         document = Document({"baseline": policy, "options": dict(options)}, "--option")
         config = validate_document(document, PolicyConfig)
-        return prepare(policy, config, problem, seed=seed, folder=Path(), progress=Progress())
+        return plan_baseline(policy, config, problem, seed=seed, progress=Progress())
     if not Path(policy).is_dir():
         raise ConfigError(
             [

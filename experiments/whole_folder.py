@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from echelon.envs.errors import ConfigError
 
@@ -42,3 +45,73 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         raise ConfigError([f"{folder}: the folder cannot be written: {error}"]) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_no_links(folder: Path) -> None:
+    """Raise `ConfigError` if something in a folder is a symbolic link: what is written there must stay there."""
+    found = [
+        Path(place) / name
+        for place, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+        if (Path(place) / name).is_symlink()
+    ]
+    if found:
+        raise ConfigError([f"{link}: a run folder must hold no links; remove this one" for link in sorted(found)])
+
+
+def write_file(path: Path, content: str) -> None:
+    """Write a text beside its place, wait until the disk has it, and move it there: a reader sees all or nothing."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("x", encoding="utf-8", newline="") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+        synchronise([path.parent])
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write plain data as JSON by `write_file`."""
+    write_file(path, as_json(data))
+
+
+def as_json(data: Any) -> str:
+    """Plain data as the text of a file."""
+    return json.dumps(data, indent=2) + "\n"
+
+
+def synchronise(paths: Iterable[Path]) -> None:
+    """Wait until the disk has the content of files and the names in folders, where the system can."""
+    for path in paths if os.name == "posix" else ():
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+class Commits:
+    """Puts finished work on the disk, about once a second for all of it together: a wait for the disk is long.
+
+    Until then a failure of the whole machine may lose it; that of a process does not.
+    """
+
+    SECONDS_BETWEEN = 1.0
+
+    def __init__(self) -> None:
+        self._waiting: list[Path] = []
+        self._due = 0.0
+
+    def add(self, paths: Iterable[Path]) -> None:
+        """Files and folders that are to be on the disk soon."""
+        self._waiting += paths
+        if time.monotonic() >= self._due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Wait until all of them are."""
+        synchronise(dict.fromkeys(self._waiting))
+        self._waiting, self._due = [], time.monotonic() + self.SECONDS_BETWEEN

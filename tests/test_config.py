@@ -64,7 +64,10 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "a key of nowhere": (
         SHOP + "zzz: 3\n",
-        ["exp.yaml:11: zzz: unknown key; known: confidence, name, problems, replications, seed"],
+        [
+            "exp.yaml:11: zzz: unknown key; known: confidence, extends, most_replications, name, policies, precision, "
+            "problems, replications, seed, seeds, sweep"
+        ],
     ),
     "a misspelt key of a problem": (
         edit(("parameters:", "paramters:")),
