@@ -20,6 +20,8 @@ Pair = tuple[str, str]
 
 NEGLIGIBLE = 1e-12
 """Differences up to this share of the cost are rounding errors."""
+WIDEST_REFERENCE = 0.2
+"""Share of a reference up to which its half width is small enough for the interval of a ratio."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,26 @@ def estimate(values: Sequence[float] | Floats, *, confidence: float = 0.95) -> E
     return Estimate(float(array.mean()), float(quantile * error), confidence, len(array))
 
 
-def gap(cost: Estimate, reference: Reference | None) -> Gap | None:
-    """The gap of a cost to a reference, None without one or if it is 0."""
+def gap(cost: Estimate, reference: Reference | None, *, reference_half_width: float = 0.0) -> Gap | None:
+    """The gap of a cost to a reference, None without one or if it is 0.
+
+    A reference that was itself estimated, on other scenarios than the cost, has a half width, at the confidence of the
+    cost. It widens that of the gap by the delta method for a ratio C / R,
+
+        100 / |R| sqrt(h_C^2 + (C / R)^2 h_R^2),
+
+    which needs h_R to be small beside R: `ValueError` above 20 %.
+    """
     if reference is None or reference.value == 0:
         return None
-    scale = 100 / abs(reference.value)
-    return Gap(*(_without_rounding(value * scale) for value in (cost.mean - reference.value, cost.half_width)))
+    size = abs(reference.value)
+    if not 0 <= reference_half_width <= WIDEST_REFERENCE * size:
+        raise ValueError(
+            f"reference_half_width must be from 0 to {WIDEST_REFERENCE:.0%} of the reference, {reference.value:g}"
+            f" (got {reference_half_width:g})"
+        )
+    half_width = math.hypot(cost.half_width, cost.mean / size * reference_half_width)
+    return Gap(*(_without_rounding(100 / size * value) for value in (cost.mean - reference.value, half_width)))
 
 
 def _without_rounding(percent: float) -> float:

@@ -93,6 +93,66 @@ def test_a_gap_to_a_negative_reference_is_positive_above_it() -> None:
     assert found.half_width == pytest.approx(5.0)
 
 
+def test_a_reference_with_a_half_width_widens_the_gap_by_the_delta_method() -> None:
+    """C / R = 5 / 4: sqrt(0.2^2 + (1.25 * 0.3)^2) = 0.425, of 4."""
+    cost = Estimate(5.0, 0.2, 0.95, 10)
+    found = gap(cost, OPTIMUM, reference_half_width=0.3)
+    assert found is not None
+    assert found.percent == pytest.approx(25.0)
+    assert found.half_width == pytest.approx(10.625)
+    assert gap(cost, OPTIMUM, reference_half_width=0.0) == gap(cost, OPTIMUM)
+
+
+@pytest.mark.parametrize("half_width", [-0.1, 0.81, math.nan, math.inf])
+def test_a_reference_that_is_hardly_known_has_no_gap(half_width: float) -> None:
+    message = rf"reference_half_width must be from 0 to 20% of the reference, 4 \(got {half_width:g}\)"
+    with pytest.raises(ValueError, match=message):
+        gap(Estimate(5.0, 0.2, 0.95, 10), OPTIMUM, reference_half_width=half_width)
+
+
+def test_95_percent_intervals_of_gaps_to_an_estimated_reference_hold_the_true_gap() -> None:
+    """Both are estimated; taking the reference for exact would hold the gap far too seldom."""
+    rng, held, naive = np.random.default_rng(12), 0, 0
+    for _ in range(4_000):
+        cost, bound = estimate(rng.normal(125, 30, size=60)), estimate(rng.gamma(16, 100 / 16, size=50))
+        reference = Reference(bound.mean, "lower_bound", "a simulation")
+        found, narrow = gap(cost, reference, reference_half_width=bound.half_width), gap(cost, reference)
+        assert found is not None
+        assert narrow is not None
+        held += abs(found.percent - 25) <= found.half_width
+        naive += abs(narrow.percent - 25) <= narrow.half_width
+    assert 0.93 <= held / 4_000 <= 0.97
+    assert naive / 4_000 < 0.85
+
+
+def test_95_percent_intervals_of_gaps_without_the_luck_of_the_scenarios_hold_the_true_gap_and_are_narrow() -> None:
+    """An optimal policy of exact cost 4 met the same scenarios: what it cost more or less than 4 is chance."""
+    rng, held, ratios = np.random.default_rng(13), 0, []
+    for _ in range(4_000):
+        shared = rng.gamma(4.0, 1.0, size=80)
+        cost = 0.5 + 1.05 * shared + rng.exponential(0.3, size=80)
+        luck = shared - 4.0
+        plain, found = gap(estimate(cost), OPTIMUM), gap(estimate(cost - luck), OPTIMUM)
+        assert plain is not None
+        assert found is not None
+        held += abs(found.percent - 25.0) <= found.half_width  # 0.5 + 1.05 * 4 + 0.3 = 5
+        ratios.append(found.half_width / plain.half_width)
+    assert 0.93 <= held / 4_000 <= 0.97
+    assert max(ratios) < 0.5
+
+
+@pytest.mark.parametrize("shift", [0.1, 0.0, 1.0])
+def test_95_percent_intervals_of_paired_differences_hold_the_true_difference(shift: float) -> None:
+    rng, held = np.random.default_rng(14), 0
+    for _ in range(4_000):
+        shared = rng.gamma(2.0, 5.0, size=40)
+        costs = {"a": shared + rng.normal(size=40), "b": shared + shift + rng.normal(size=40)}
+        (name, found), *_ = ((n, d.estimate) for n, d in compare(costs).items() if d.verdict != "best")
+        truth = shift if name == "b" else -shift
+        held += abs(found.mean - truth) <= found.half_width
+    assert 0.93 <= held / 4_000 <= 0.97
+
+
 def test_there_is_no_gap_without_a_reference_or_to_0() -> None:
     cost = Estimate(5.0, 0.2, 0.95, 10)
     assert gap(cost, None) is None
