@@ -265,10 +265,10 @@ class Restless(Poisson):
 
     generator: ClassVar[np.random.Generator] = np.random.default_rng(0)
 
-    def inversion(self, factor: float) -> None:
+    def inversion(self, factor: float = 1.0) -> None:
         return None
 
-    def sample(self, uniform: Floats) -> Floats:
+    def sample(self, uniform: Floats, start: int = 0) -> Floats:
         return self.generator.poisson(5.0, uniform.shape).astype(float)
 
 
