@@ -95,8 +95,12 @@ class Validation(BaseCallback):
         self.started = time.process_time()
 
     def _on_step(self) -> bool:
-        if not math.isfinite(float(np.sum(self.locals.get("rewards", 0.0)))):
-            raise MethodError(f"a reward is not finite after {self.num_timesteps} steps")
+        rewards = np.atleast_1d(self.locals.get("rewards", 0.0))
+        if not math.isfinite(float(np.sum(rewards))):
+            copy = int(np.argmin(np.isfinite(rewards)))
+            raise MethodError(
+                f"a reward is not finite after {self.num_timesteps} steps (got {rewards[copy]} in environment {copy})"
+            )
         if self.on_progress is not None:
             self.on_progress(self.num_timesteps, self.curve[-1]["cost"] if self.curve else math.nan)
         return not self.stopped

@@ -12,6 +12,7 @@ from torch import Tensor
 from echelon.agents.controlled_actor import ControlledActor, Ints
 from echelon.agents.controlled_halving import Comparison
 from echelon.agents.controlled_settings import ControlledSettings
+from echelon.envs.errors import MethodError
 
 HELD_OUT = 0.1
 """The share of the states that the network is not trained on, for the early stop."""
@@ -83,10 +84,16 @@ def _fit(actor: ControlledActor, lessons: Lessons, settings: ControlledSettings,
     optimiser = torch.optim.Adam(actor.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs * batches)
     best, weights, since = float("inf"), actor.state_dict(), 0
-    for _ in range(settings.epochs):
+    for epoch in range(settings.epochs):
         for part in torch.randperm(len(train.inputs), generator=generator).chunk(batches):
             optimiser.zero_grad()
-            _cross_entropy(actor, train[part]).backward()  # type: ignore[no-untyped-call]
+            loss = _cross_entropy(actor, train[part])
+            if not loss.isfinite():
+                raise MethodError(
+                    f"the loss of controlled learning is not finite in epoch {epoch} (got {loss.item()}); "
+                    f"a smaller learning_rate prevents that (got {settings.learning_rate:g})"
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
         regret = _regret(actor, test)

@@ -16,6 +16,7 @@ from echelon.envs.audit import audit
 from echelon.envs.batched import sum_columns
 from echelon.envs.dynamics import initial_state
 from echelon.envs.errors import PolicyError, ScenarioError
+from echelon.envs.network import Link
 from echelon.envs.policy import OrderUpTo, Policy
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
@@ -91,9 +92,25 @@ def simulate(
 
         start = initial_state(problem.network, 1)
         totals = _kernel.rollout(start, policy, scenarios, weights=problem.weights, threads=threads)
-        return Outcome(problem, totals)
+        return _finite(Outcome(problem, totals))
     state = initial_state(problem.network, scenarios.replications)
-    return _run(problem, policy, scenarios, step=stepper(backend), state=state, trace=trace, check=check)
+    return _finite(_run(problem, policy, scenarios, step=stepper(backend), state=state, trace=trace, check=check))
+
+
+def _finite(outcome: Outcome) -> Outcome:
+    """The outcome, if its numbers are. Raises `PolicyError` that names the first quantity that is not."""
+    for name, values in outcome.per_period.items():
+        if not np.isfinite(values).all():
+            replication, place = np.argwhere(~np.isfinite(values))[0]
+            network = outcome.problem.network
+            axes = {"N": network.nodes, "E": network.links, "C": network.outlets}
+            where = axes[LEDGER_AXES[name]][place]
+            label = where.label if isinstance(where, Link) else where.name
+            raise PolicyError(
+                f"what a policy leads to must be finite, got {values[replication, place]} for {name} at {label!r} "
+                f"in replication {replication}; its orders may be too large"
+            )
+    return outcome
 
 
 def simulate_cost(problem: Problem, policy: Policy, scenarios: Scenarios, *, threads: int = 1) -> Floats:

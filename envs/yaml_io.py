@@ -132,13 +132,8 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
     data, lines = deepcopy(document.data), dict(document.lines)
     problems: list[str] = []
     for override in overrides:
-        key, equals, text = override.partition("=")
         try:
-            place = f"{OVERRIDE} {override}"
-            if not equals:
-                raise ConfigError([f"{place}: must have the form key.sub_key=value"])
-            value, _ = parse_yaml(text, lambda _, at=place: at)
-            path = put_value(data, key, value, place)
+            path = _override(data, override)
         except ConfigError as error:
             problems += error.problems
             continue
@@ -191,6 +186,16 @@ def _writer() -> YAML:
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 120
     return yaml
+
+
+def _override(data: Any, override: str) -> KeyPath:
+    """Carry out one override inside `data` in place; returns the path that it has set."""
+    place = f"{OVERRIDE} {override}"
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise ConfigError([f"{place}: must have the form key.sub_key=value"])
+    value, _ = parse_yaml(text, lambda _: place)
+    return put_value(data, key, value, place)
 
 
 def put_value(data: Any, key: str, value: Any, place: str) -> KeyPath:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from echelon.experiments.by_node import Group, bullwhip, bullwhip_end, drawn_policies, stock
 from echelon.experiments.findings import KIND_NAMES, plain, reference_name, with_half_width
 from echelon.experiments.frames import cost_end, difference_end, training_range
+from echelon.experiments.frontier import spent_end, undominated, with_service
+from echelon.experiments.observe import ECHELON, PLANE
+from echelon.experiments.observed import Cell
+from echelon.experiments.policy_map import Drawn, by_position, planes, usual
 from echelon.experiments.run_folder import PolicyResult, Result
 from echelon.experiments.sample_path import LONGEST, ending, path_nodes
 
@@ -43,6 +48,19 @@ def path_words(result: Result, policy: PolicyResult) -> Words:
         f"of one scenario.{waited}{partly} Every policy meets the same demand and is drawn to the same scale.",
         f"Stock, orders and demand of {policy.name} from period {periods[0]} to {periods[-1]}. "
         f"Mean stock on hand: {means} units.",
+    )
+
+
+def plane_words(result: Result, link: str) -> Words:
+    """The words for the maps of orders on a link by stock and what is on order."""
+    drawn = planes(result)[link]
+    means = "; ".join(f"{policy.name} {_usual_order(maps.cells)}" for policy, maps in drawn)
+    return Words(
+        f"Orders on {link} by stock and pipeline",
+        "Dark is a large order. Only states that the policy met on the evaluation scenarios are coloured; nothing else "
+        "is held fixed: in which periods the units on order arrive, and all else that the policy may look at, is "
+        f"averaged over.{_left_out(result, drawn)}",
+        f"Heat maps of the mean order on {link} by stock and units on order. Mean order: {means} units.",
     )
 
 
@@ -103,6 +121,90 @@ def _training(result: Result) -> Words:
     )
 
 
+def _frontier(result: Result) -> Words:
+    points = "; ".join(
+        f"{p.name} fill rate {with_half_width(100 * p.served.mean, _percent(p.served.half_width))} %, "
+        f"cost {with_half_width(p.spent.mean, p.spent.half_width)}"
+        for p in with_service(result)
+        if p.served and p.spent
+    )
+    best = ", ".join(policy.name for policy in undominated(result))
+    return Words(
+        "What service costs",
+        "Further down is cheaper, further right serves better. Costs are those of stock and orders: what the model "
+        f"charges for stockouts is left out. On the dotted steps, for no other policy serves more for less: {best}. "
+        f"Bars are {_level(result)} intervals both ways.{_off_the_scale(spent_end(result))}",
+        f"Scatter plot of cost but for stockouts against fill rate: {points}.",
+    )
+
+
+def _orders(result: Result) -> Words:
+    maps = by_position(result)
+    first = next(iter(maps.values()))
+    echelon = first[0][1].view == ECHELON
+    position = "stock at the node and below it" if echelon else "stock"
+    whole = sum(view.view != PLANE for view in first[0][0].maps)
+    partly = f" {len(maps)} of {whole} links are drawn." if len(maps) < whole else ""
+    means = "; ".join(f"{policy.name} {_usual_order(usual(found).cells)}" for policy, found in first)
+    return Words(
+        "Orders by inventory position",
+        f"What is ordered at a position ({position}, less backorders, plus what is on order): the mean as a line, 80 % "
+        "of the orders shaded, larger marks where a policy is more often. Nothing is held fixed: how the position is "
+        f"made up is averaged over the states that the policy met. A base stock falls by one unit per unit.{partly}"
+        f"{_left_out(result, first)}",
+        f"Lines of the mean order by inventory position. Mean order on {next(iter(maps))}: {means} units.",
+    )
+
+
+def _stock(result: Result) -> Words:
+    groups = stock(result)
+    return Words(
+        "Where stock stands",
+        "Mean stock on hand at the end of a period, with intervals over the scenarios that were watched. Further right "
+        f"is more stock, and where a unit is held decides what holding it costs.{_only(result)}",
+        f"Dot plot of mean stock on hand. {_in_words(groups)}.",
+    )
+
+
+def _bullwhip(result: Result) -> Words:
+    return Words(
+        "Bullwhip",
+        "Variance of what a node orders over the variance of the customers' demand that it serves, over periods and "
+        "scenarios. Right of the line at 1, orders vary more than demand; left of it, the policy smooths."
+        f"{_off_the_scale(bullwhip_end(result))}{_only(result)}",
+        f"Dot plot of the bullwhip. {_in_words(bullwhip(result))}.",
+    )
+
+
+def in_words(group: Group) -> str:
+    """What is said of every policy at a node."""
+    return ", ".join(f"{name} {with_half_width(*value)}" for name, value in group.values.items())
+
+
+def _in_words(groups: list[Group]) -> str:
+    return "; ".join(f"{group.name}: {in_words(group)}" for group in groups)
+
+
+def _only(result: Result) -> str:
+    known = sum(bool(policy.flows) for policy in result.policies)
+    drawn = len(drawn_policies(result))
+    return f" {drawn} of {known} policies are drawn." if drawn < known else ""
+
+
+def _left_out(result: Result, drawn: list[Drawn]) -> str:
+    known = sum(bool(policy.maps) for policy in result.policies)
+    return f" {len(drawn)} of {known} policies are drawn." if len(drawn) < known else ""
+
+
+def _usual_order(cells: Sequence[Cell]) -> str:
+    visits = sum(cell.visits for cell in cells)
+    return plain(sum(cell.order * cell.visits for cell in cells) / visits, 2)
+
+
+def _percent(width: float | None) -> float | None:
+    return None if width is None else 100 * width
+
+
 def _off_the_scale(end: float | None) -> str:
     return "" if end is None else " An arrow at the edge stands for a policy beyond the scale."
 
@@ -118,6 +220,10 @@ def _level(result: Result) -> str:
 _WRITERS: dict[str, Callable[[Result], Words]] = {
     "cost": _cost,
     "differences": _differences,
+    "frontier": _frontier,
     "breakdown": _breakdown,
     "training": _training,
+    "orders": _orders,
+    "stock": _stock,
+    "bullwhip": _bullwhip,
 }

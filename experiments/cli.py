@@ -81,24 +81,72 @@ def baselines() -> None:
 
 
 @app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="The file to write, or to write again; default: print it")] = None,
+) -> None:
+    """Print the JSON Schema of a config, by which an editor completes its keys and marks mistakes."""
+    from echelon.experiments.schema import config_schema
+
+    text = json.dumps(config_schema(), indent=1)
+    if out is None:
+        print(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+@app.command()
 def run(
     config: Annotated[
-        Path, typer.Argument(help="A YAML file, or the name of a shipped config: quickstart.yaml, consumer_goods.yaml")
-    ],
+        Path | None,
+        typer.Argument(help="A YAML file, or the name of a shipped config: quickstart.yaml, consumer_goods.yaml"),
+    ] = None,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; it must not exist. Default: runs/NAME-TIME")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Instead of a config: the folder of an interrupted run to go on with")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Cells that are made at the same time, one thread each")] = 1,
+    executor: Annotated[str, typer.Option(help="Where cells are made: local, ray, dask or slurm")] = "local",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--executor-option",
+            metavar="KEY=VALUE",
+            help="ray, dask: address of a cluster; slurm: a parameter of submitit; may be repeated.",
+        ),
+    ] = None,
+    retries: Annotated[int, typer.Option(min=0, help="How often a cell that has failed is tried again")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would run, and how large it is")] = False,
+    report: Annotated[
+        bool, typer.Option(help="Whether to make figures and pages, or leave that to echelon report")
+    ] = True,
 ) -> None:
     """Train and evaluate all policies of a config on common scenarios; write tables, plots and a report."""
-    from echelon.experiments.config import load_config
+    from echelon.experiments.executors import pin_threads
 
-    loaded = load_config(config, overrides or [])
-    from echelon.experiments.console import RichProgress, print_league
-    from echelon.experiments.run import run_experiment
+    pin_threads()
+    from echelon.experiments.run_command import RunRequest, run_command
 
-    with RichProgress() as progress:
-        folder = run_experiment(loaded, out=out, progress=progress)
-    print_league(folder)
-    print(f"\nReport: {folder / 'report.html'}")
+    chosen = _choice("executor", executor, ("local", "ray", "dask", "slurm"))
+    options = _mapping(option, "--executor-option")
+    run_command(
+        RunRequest(config, resume, overrides or [], out, workers, chosen, options, retries, dry_run, report)
+    )
+
+
+@app.command()
+def rerun(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run or a grid")],
+    out: Annotated[Path | None, typer.Option(help="The new folder; default: FOLDER-rerun")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Cells that are made at the same time, one thread each")] = 1,
+) -> None:
+    """Run what a folder holds again, and tell which bits differ and why; exit code 0 if none do."""
+    from echelon.experiments.executors import pin_threads
+
+    pin_threads()
+    from echelon.experiments.run_command import rerun_command
+
+    rerun_command(folder, out=out, workers=workers)
 
 
 @app.command()
@@ -119,16 +167,16 @@ def tune(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="A run folder")]) -> None:
-    """Make the plots and the report of a finished run again, and print its league table."""
-    from echelon.experiments.console import print_league
-    from echelon.experiments.plots import write_plots
-    from echelon.experiments.report import write_report
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="A run folder; or several, or folders of grids")],
+    out: Annotated[
+        Path | None, typer.Option(help="Of several runs: the page to write. Default: report.html in the first folder")
+    ] = None,
+) -> None:
+    """Make the plots, tables and report of finished runs again: of one in its folder, of several as one comparison."""
+    from echelon.experiments.report_command import report_command
 
-    write_plots(folder)
-    path = write_report(folder)
-    print_league(folder)
-    print(f"\nReport: {path}")
+    report_command(folders, out)
 
 
 @app.command()

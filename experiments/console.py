@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +13,6 @@ from rich.table import Table
 
 from echelon.experiments.progress import Count, Progress
 from echelon.experiments.run_folder import PolicyResult, read_run
-
 
 MOST_RUNNING = 3
 """Cells of workers that are shown with how far they are."""
@@ -30,7 +28,6 @@ class RichProgress(Progress):
             bars.TaskProgressColumn(),
             bars.TimeElapsedColumn(),
             bars.TextColumn("{task.fields[note]}"),
-            console=Console(stderr=not sys.stdout.isatty()),
         )
         self._stage: bars.TaskID | None = None
         self._cells: dict[str, bars.TaskID] = {}
@@ -69,7 +66,7 @@ class RichProgress(Progress):
 
     def say(self, message: str) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(message, highlight=False, markup=False)
+        self._bars.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_league(folder: Path) -> None:

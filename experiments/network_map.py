@@ -24,7 +24,21 @@ LONGEST_NAME = 14
 SMALLEST = 0.62
 """To how much of its size a narrow screen may shrink the drawing before it scrolls."""
 
+BAR_Y, BAR_X = 11, 44
+"""Height of the row of a bar below a node's name, and length of the longest bar, in pixels."""
+
 Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """An amount at a node, as a bar in its box."""
+
+    colour: str
+    """As CSS has it."""
+    share: float
+    """Of the longest bar of the map."""
+    text: str
 
 
 @dataclass(frozen=True)
@@ -39,10 +53,16 @@ class _Route:
     """Between which fractions of a layer's gap it changes height; the label stands on what is level, or in the bend."""
 
 
-def network_map(network: Mapping[str, Any], *, label: str, notes: Mapping[str, str] | None = None) -> str | None:
+def network_map(
+    network: Mapping[str, Any],
+    *,
+    label: str,
+    notes: Mapping[str, str] | None = None,
+    bars: Mapping[str, Sequence[Bar]] | None = None,
+) -> str | None:
     """The drawing as an SVG element, or None if the network has more than `LARGEST` nodes or a cycle.
 
-    `notes` stand below the names of nodes, in place of their holding costs.
+    `notes` stand below the names of nodes, in place of their holding costs, and `bars` below these.
     """
     nodes, links = network["nodes"], network["links"]
     layer = layers([node["name"] for node in nodes], links) if len(nodes) <= LARGEST else None
@@ -51,13 +71,18 @@ def network_map(network: Mapping[str, Any], *, label: str, notes: Mapping[str, s
     routes = _routes(links, layer)
     columns = ordered([route.vertices for route in routes], layer)
     tallest = max(len(column) for column in columns.values())
-    place = _places(columns, tallest)
+    room = BAR_Y * max(map(len, bars.values()), default=0) if bars else 0
+    place = _places(columns, tallest, pitch=PITCH_Y + room)
     width = max(x for x, _ in place.values()) + BOX_X / 2 + CUSTOMERS
-    body = [_link(route, place) for route in routes] + [_node(node, place[node["name"], 0], notes) for node in nodes]
+    body = [_link(route, place) for route in routes]
+    for node in nodes:
+        note = f"h = {node['holding_cost']:g}" if notes is None else notes.get(node["name"], "")
+        shown = (bars or {}).get(node["name"], ())
+        body.append(_node(node, place[node["name"], 0], note=note, bars=shown, room=room))
     body += [_source(route, place) for route in routes if _is_outside(route)]
     body += [_lead_time(route, place) for route in routes]
     return (
-        f'<svg class="network" role="img" aria-label="{escape(label)}" viewBox="0 0 {width:.0f} {tallest * PITCH_Y}" '
+        f'<svg class="network" role="img" aria-label="{escape(label)}" viewBox="0 0 {width:.0f} {tallest * (PITCH_Y + room)}" '
         f'width="{width:.0f}" style="min-width:{SMALLEST * width:.0f}px">{"".join(body)}</svg>'
     )
 
@@ -78,14 +103,14 @@ def _routes(links: Sequence[Mapping[str, Any]], layer: Mapping[str, int]) -> lis
     return routes
 
 
-def _places(columns: Mapping[int, Sequence[Vertex]], tallest: int) -> dict[Vertex, Point]:
+def _places(columns: Mapping[int, Sequence[Vertex]], tallest: int, *, pitch: float) -> dict[Vertex, Point]:
     """The centre of every vertex in pixels; a short column is spread over the height of the tallest.
 
     Outside sources stand at the right of their column, close to what they feed.
     """
     places = {}
     for depth, column in columns.items():
-        step = tallest * PITCH_Y / len(column)
+        step = tallest * pitch / len(column)
         for rank, vertex in enumerate(column):
             aside = BOX_X / 2 - SOURCE if vertex[0] == "" else 0.0
             places[vertex] = (depth * PITCH_X + aside, (rank + 0.5) * step)
@@ -144,18 +169,28 @@ def _source(route: _Route, place: Mapping[Vertex, Point]) -> str:
     )
 
 
-def _node(node: Mapping[str, Any], centre: Point, notes: Mapping[str, str] | None) -> str:
+def _node(node: Mapping[str, Any], centre: Point, *, note: str, bars: Sequence[Bar], room: float) -> str:
+    """A box around `centre` with the node's name, its note, and its bars in the `room` below them."""
     x, y = centre
     name = str(node["name"])
     short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-    note = f"h = {node['holding_cost']:g}" if notes is None else notes.get(name, "")
+    left, top = x - BOX_X / 2, y - (BOX_Y + room) / 2
     box = (
-        f'<rect x="{x - BOX_X / 2:.1f}" y="{y - BOX_Y / 2:.1f}" width="{BOX_X}" height="{BOX_Y}" rx="5"/>'
-        f'<text class="name" x="{x:.1f}" y="{y - 2:.1f}">{escape(short)}</text>'
-        f'<text class="holding" x="{x:.1f}" y="{y + 12:.1f}">{escape(note)}</text>'
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{BOX_X}" height="{BOX_Y + room}" rx="5"/>'
+        f'<text class="name" x="{x:.1f}" y="{top + 16:.1f}">{escape(short)}</text>'
+        f'<text class="holding" x="{x:.1f}" y="{top + 30:.1f}">{escape(note)}</text>'
     )
+    box += "".join(_bar(bar, left + 8, top + BOX_Y + rank * BAR_Y) for rank, bar in enumerate(bars))
     outside = customers(x + BOX_X / 2, y) if node["outlet"] else ""
     return f'<g class="{"outlet" if node["outlet"] else "node"}"><title>{escape(name)}</title>{box}{outside}</g>'
+
+
+def _bar(bar: Bar, x: float, y: float) -> str:
+    length = max(1.0, BAR_X * bar.share)
+    return (
+        f'<path style="fill:{bar.colour}" d="M{x:.1f} {y:.1f}h{length:.1f}v7h-{length:.1f}z"/>'
+        f'<text class="amount" x="{x + length + 4:.1f}" y="{y + 7:.1f}">{escape(bar.text)}</text>'
+    )
 
 
 def customers(x: float, y: float) -> str:

@@ -20,6 +20,7 @@ from echelon.experiments.canvas import style as style
 from echelon.experiments.palette import PAPER, looks
 from echelon.experiments.run_folder import PolicyResult, Result, Run, read_run
 from echelon.experiments.sample_path import draw_path, path_policies
+from echelon.experiments.stock_map import as_file, stock_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,6 +65,11 @@ def save(drawn: Sequence[Drawn], run: Run, target: Path) -> list[Path]:
     for one in drawn:
         stem = f"{one.problem:02d}-{slug(run.results[one.problem - 1].name)}-{one.name}"
         written += save_figure(one.figure, target, stem)
+    for number, result in enumerate(run.results, start=1):
+        drawing = stock_map(result, looks(run.policy_names), label=f"The network of {result.name}")
+        if drawing is not None:
+            written.append(target / f"{number:02d}-{slug(result.name)}-network.svg")
+            written[-1].write_text(as_file(drawing), encoding="utf-8")
     return written
 
 

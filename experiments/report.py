@@ -7,23 +7,38 @@ its content security policy forbids the rest.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from echelon.experiments.captions import path_words, words
+from echelon.experiments.by_node import stock
+from echelon.experiments.captions import in_words, path_words, plane_words, words
 from echelon.experiments.drawing import inline_svg
 from echelon.experiments.findings import answer, as_text, caution, ties
-from echelon.experiments.league import league_table
-from echelon.experiments.network_map import LARGEST, network_map
+from echelon.experiments.league import key, league_table
+from echelon.experiments.network_map import LARGEST
 from echelon.experiments.page import counted, figure, page, paragraph, prose, write_page
 from echelon.experiments.palette import looks
-from echelon.experiments.plots import Looks, figures, path_names, style
+from echelon.experiments.plots import Drawn, Looks, draw_all, path_names, plane_names, save, style
 from echelon.experiments.run_folder import Result, Run, read_run
+from echelon.experiments.stock_map import stock_map, stock_policies
+from echelon.experiments.tables import write_tables
 
+DECISIONS = ("orders", "stock", "bullwhip")
+"""Figures of what the policies do."""
 SMALL_NETWORK = 12
 """Nodes up to which the network map opens a problem's section; a larger one is folded away at its end."""
+
+
+def remake(folder: Path) -> Path:
+    """Make all that is made from a run folder alone: plots, tables, and the page, whose path is returned."""
+    run = read_run(folder)
+    with style():
+        drawn = draw_all(run)
+        save(drawn, run, folder / "plots")
+        write_tables(run, folder / "tables")
+        return write_page(_page(run, drawn), folder / "report.html")
 
 
 def write_report(folder: Path) -> Path:
@@ -33,9 +48,16 @@ def write_report(folder: Path) -> Path:
 
 def render(run: Run) -> str:
     """The page as text; the same run gives the same text."""
-    policy_looks = looks(run.policy_names)
     with style():
-        sections = [_section(result, policy_looks, number=n) for n, result in enumerate(run.results, start=1)]
+        return _page(run, draw_all(run))
+
+
+def _page(run: Run, drawn: Sequence[Drawn]) -> str:
+    policy_looks = looks(run.policy_names)
+    sections = [
+        _section(result, policy_looks, [one for one in drawn if one.problem == number], number=number)
+        for number, result in enumerate(run.results, start=1)
+    ]
     return page(
         title=f"{run.name} · Echelon report",
         header=_header(run),
@@ -73,9 +95,9 @@ def _answers(run: Run) -> str:
     return f'<ul class="answers">{"".join(items)}</ul>\n'
 
 
-def _section(result: Result, policy_looks: Looks, *, number: int) -> str:
+def _section(result: Result, policy_looks: Looks, drawn: Sequence[Drawn], *, number: int) -> str:
     small = result.network is not None and len(result.network["nodes"]) <= SMALL_NETWORK
-    network = _network(result)
+    network = _network(result, policy_looks)
     parts = [
         f"<h2>{escape(result.name)}</h2>",
         paragraph("source", _setting(result)),
@@ -85,7 +107,7 @@ def _section(result: Result, policy_looks: Looks, *, number: int) -> str:
         paragraph("caution", caution(result)),
         network if small else "",
         f'<div class="card">{league_table(result, policy_looks)}</div>',
-        *_figures(result, policy_looks, prefix=f"p{number}"),
+        *_figures(result, drawn, prefix=f"p{number}"),
         "" if small else network,
     ]
     body = "\n".join(part for part in parts if part)
@@ -101,31 +123,46 @@ def _setting(result: Result) -> str:
     return " · ".join(parts)
 
 
-def _figures(result: Result, policy_looks: Looks, *, prefix: str) -> list[str]:
-    """Two grids of figures: those that compare, and the sample paths side by side."""
-    compared: list[str] = []
-    followed: list[str] = []
-    paths = path_names(result)
-    for rank, (name, drawn) in enumerate(figures(result, policy_looks)):
-        said = path_words(result, paths[name]) if name in paths else words(result, name)
-        drawing = inline_svg(drawn, prefix=f"{prefix}-{rank}", label=said.alternative)
-        (followed if name in paths else compared).append(figure(said.heading, drawing, said.caption))
-    return [f'<div class="grid">{"".join(grid)}</div>' for grid in (compared, followed) if grid]
+def _figures(result: Result, drawn: Sequence[Drawn], *, prefix: str) -> list[str]:
+    """Grids of figures: those that compare, those that show what the policies do, and sample paths side by side."""
+    grids: dict[str, list[str]] = {"compared": [], "decided": [], "followed": []}
+    paths, maps = path_names(result), plane_names(result)
+    for rank, one in enumerate(drawn):
+        if one.name in paths:
+            said, kind = path_words(result, paths[one.name]), "followed"
+        elif one.name in maps:
+            said, kind = plane_words(result, maps[one.name]), "decided"
+        else:
+            said, kind = words(result, one.name), "decided" if one.name in DECISIONS else "compared"
+        drawing = inline_svg(one.figure, prefix=f"{prefix}-{rank}", label=said.alternative)
+        grids[kind].append(figure(said.heading, drawing, said.caption))
+    return [
+        f'{heading}<div class="grid">{"".join(grids[kind])}</div>' for kind, heading in _GRIDS.items() if grids[kind]
+    ]
 
 
-def _network(result: Result) -> str:
+_GRIDS = {"compared": "", "decided": '<h3 class="part">What the policies do</h3>', "followed": ""}
+
+
+def _network(result: Result, policy_looks: Looks) -> str:
     if result.network is None:
         return ""
     nodes, links = result.network["nodes"], result.network["links"]
     count = f"{counted(len(nodes), 'node')} and {counted(len(links), 'link')}"
-    drawing = network_map(result.network, label=f"Network map: {count}. {_links_in_words(result.network)}")
+    shown = stock_policies(result)
+    held = "; ".join(f"{group.name}: {in_words(group)}" for group in stock(result)) if shown else ""
+    label = f"Network map: {count}. {_links_in_words(result.network)}{'. Mean stock on hand: ' + held if held else ''}"
+    drawing = stock_map(result, policy_looks, label=label)
     if drawing is None:
         return paragraph("ties", f"The network has {count}; maps are drawn up to {LARGEST} nodes.")
     caption = (
         "Stock flows from left to right. L: lead time in periods. h: holding cost per unit and period. "
         "∞: an outside source that never runs out. Coloured nodes serve customers."
     )
-    body = f'<div class="map">{drawing}</div><figcaption>{escape(caption)}</figcaption></figure>'
+    caption += f" Bars: mean stock on hand with {', '.join(policy.name for policy in shown)}." if shown else ""
+    keys = "".join(f"<li>{key(policy_looks[policy.name])}{escape(policy.name)}</li>" for policy in shown)
+    legend = f'<ul class="keys">{keys}</ul>' if shown else ""
+    body = f'<div class="map" tabindex="0">{drawing}</div><figcaption>{legend}{escape(caption)}</figcaption></figure>'
     if len(nodes) <= SMALL_NETWORK:
         return f'<figure class="card beside"><h3>The network</h3>{body}'
     return f'<details><summary>The network: {count}</summary><figure class="card">{body}</details>'

@@ -11,20 +11,21 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from echelon.envs.errors import ConfigError
 from echelon.envs.yaml_io import dump_yaml
-from echelon.experiments.cells import CELLS, DESCRIPTION, UNFINISHED, cells_of
+from echelon.experiments.cell_files import CELLS, DESCRIPTION, UNFINISHED, table_text
+from echelon.experiments.cells import cells_of
 from echelon.experiments.config import Config
 from echelon.experiments.executors import ExecutorName
 from echelon.experiments.grid import Grid, Member
-from echelon.experiments.jobs import Job, Way, bring_to_end
+from echelon.experiments.jobs import Job, UnfinishedRun, Way, bring_to_end
 from echelon.experiments.locks import locked
 from echelon.experiments.progress import Progress
-from echelon.experiments.whole_folder import synchronise, table_text, write_file
+from echelon.experiments.whole_folder import synchronise, write_file
 
 CONFIG, GRID, GRID_TABLE, RUN_LOCK = "config.yaml", "grid.yaml", "grid.csv", ".lock"
 
@@ -64,8 +65,11 @@ def run_grid(grid: Grid, *, out: Path | None = None, way: Way | None = None) -> 
         jobs = jobs_of(folder, grid)
         try:
             carry_out(folder, grid, jobs, way or Way())
-        except BaseException as error:
-            if isinstance(error, ConfigError) or not _is_worth_keeping(jobs):
+        except ConfigError:
+            shutil.rmtree(folder)
+            raise
+        except KeyboardInterrupt:
+            if not _is_worth_keeping(jobs):
                 shutil.rmtree(folder)
             raise
     return folder
@@ -73,15 +77,21 @@ def run_grid(grid: Grid, *, out: Path | None = None, way: Way | None = None) -> 
 
 def carry_out(folder: Path, grid: Grid, jobs: Sequence[Job], way: Way) -> None:
     """Bring the runs in a folder to their end, with the table of a grid."""
+    to_go_on = f"what is finished is kept; to go on: echelon run --resume {folder}"
     try:
-        bring_to_end(folder, jobs, way)
+        try:
+            bring_to_end(folder, jobs, way)
+        finally:
+            if is_folder_of_several(grid):
+                rows = [{"label": job.label, **job.values, "status": _status(job)} for job in jobs]
+                write_file(folder / GRID_TABLE, table_text(rows))
     except KeyboardInterrupt:
-        way.progress.say(f"Stopped. What is finished is kept; to go on: echelon run --resume {folder}")
+        way.progress.say(f"Stopped; {to_go_on}")
         raise
-    finally:
-        if is_folder_of_several(grid):
-            rows = [{"label": job.label, **job.values, "status": _status(job)} for job in jobs]
-            write_file(folder / GRID_TABLE, table_text(rows))
+    except OSError as error:
+        raise UnfinishedRun(
+            f"{error.filename or folder} cannot be written: {error.strerror}; {to_go_on}", folder
+        ) from error
 
 
 def jobs_of(folder: Path, grid: Grid) -> list[Job]:
@@ -109,12 +119,13 @@ def _new_folder(folder: Path, grid: Grid) -> Iterator[None]:
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         part.mkdir(parents=True)
-        with locked(part / RUN_LOCK):
-            _write_configs(part, grid)
-            _take_place(part, folder)
-            yield
-    finally:
+        _write_configs(part, grid)
+    except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
+        raise ConfigError([f"{folder}: the run folder cannot be made: {error.strerror}"]) from None
+    with locked(part / RUN_LOCK):
+        _take_place(part, folder)
+        yield
 
 
 def _write_configs(folder: Path, grid: Grid) -> None:
@@ -132,13 +143,11 @@ def _write_configs(folder: Path, grid: Grid) -> None:
 def _take_place(part: Path, folder: Path) -> None:
     """Move a folder to its place. Raises `ConfigError` if there is something; of two that race one comes first."""
     if not os.path.lexists(folder):
-        try:
+        with suppress(OSError):
             os.rename(part, folder)
             synchronise([folder.parent])
             return
-        except OSError:
-            if not os.path.lexists(folder):
-                raise
+    shutil.rmtree(part)
     raise ConfigError(
         [
             f"{folder}: the run folder exists already; choose another one with --out, or, if its run was interrupted, "

@@ -435,6 +435,7 @@ def test_every_shipped_config_loads(config: str, tmp_path: Path, monkeypatch: py
     for section in load_yaml(CONFIGS / config).data["problems"].values():
         path = section.get("parameters", {}).get("path")
         if path is not None and not Path(path).exists():
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
             make_problem("echelon/Network-v0").network.to_yaml(path)
     loaded = load_config(config)
     assert all(section.problem.network.nodes for section in loaded.problems.values())

@@ -442,7 +442,10 @@ def test_one_policy_without_interval_reference_network_or_training_makes_a_page(
     page = write_report(folder).read_text(encoding="utf-8")
     assert Page(page).faults == []
     assert "optimum" not in said(page).split("Methods and sources")[0]
-    assert [path.stem for path in write_plots(folder)] == ["01-lost-sales-cost", "01-lost-sales-breakdown"]
+    assert [path.stem for path in write_plots(folder)] == [
+        *["01-lost-sales-cost"] * 3,
+        *["01-lost-sales-breakdown"] * 3,
+    ]
 
 
 def test_a_discounted_cost_is_not_called_a_cost_per_period(tmp_path: Path) -> None:
@@ -484,9 +487,13 @@ def test_plots_are_written_and_not_blank(folder: Path) -> None:
     from matplotlib.image import imread
 
     written = write_plots(folder)
-    assert len(written) == len({path.name for path in written}) == 2 * (4 + 2)
-    assert all(path.parent == folder / "plots" and path.suffix == ".png" for path in written)
+    assert len(written) == len({path.name for path in written}) == 2 * (3 * (4 + 2) + 1)
+    assert all(path.parent == folder / "plots" for path in written)
+    assert Counter(path.suffix for path in written) == {".png": 12, ".pdf": 12, ".svg": 14}
     for path in written:
+        if path.suffix != ".png":
+            assert len(path.read_bytes()) > 1_000
+            continue
         pixels = imread(path)[..., :3]
         assert min(pixels.shape[:2]) > 300
         assert pixels.std() > 0.02, path.name
@@ -503,7 +510,7 @@ def test_a_figure_shows_names_as_they_are_and_labels_its_axes(folder: Path) -> N
     assert f"{EVIL[:29]}…" in texts
     assert "4.804 ± 0.012 · +1.60 %" in texts
     assert drawn["cost"].axes[0].get_xlabel() == "mean cost (money per period)"
-    assert drawn["training"].axes[0].get_xlabel() == "training (environment steps)"
+    assert drawn["training"].axes[0].get_xlabel() == "training (% of its steps)"
     assert drawn["path-1-PPO"].axes[-1].get_xlabel() == "period"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,18 @@ import pytest
 from numpy.typing import NDArray
 
 from echelon.baselines import Plan, make_plan
-from echelon.envs.errors import ConfigError, MethodError, PolicyError
+from echelon.envs.errors import ConfigError, PolicyError
 from echelon.envs.policy import order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
-from echelon.envs.simulate import simulate
-from echelon.experiments import plots, run
+from echelon.envs.simulate import simulate, simulate_stream
+from echelon.experiments import cells, competitors, report
 from echelon.experiments.cli import main
 from echelon.experiments.config import Config, load_config
 from echelon.experiments.evaluate import compare, estimate
-from echelon.experiments.run import Competitor, Progress, run_experiment
+from echelon.experiments.jobs import UnfinishedRun
+from echelon.experiments.progress import Count, Progress
+from echelon.experiments.run import run_experiment
 from echelon.experiments.run_folder import COST_KINDS, SUMMARY, TRACE
 from echelon.experiments.single import evaluate_policy
 
@@ -53,7 +54,7 @@ LEARNED = (
 POLICIES = ("low", "tuned", "PPO")
 OPTIMUM = 5.43822
 """Of lost sales with Poisson demand of 5, lead time 1 and stockout cost 9, by value iteration."""
-TABLES = ("results.csv", "summary.csv", "training.csv", "trace.csv")
+TABLES = ("results.csv", "summary.csv", "training.csv", "trace.csv", "policy_map.csv", "bullwhip.csv")
 DESCRIPTIONS = ("config.yaml", "manifest.json", "networks.json", "problems.json", "report.html")
 
 
@@ -80,7 +81,7 @@ def summary(folder: Path, policy: str) -> dict[str, Any]:
 
 
 def no_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plots, "write_plots", lambda _: None)
+    monkeypatch.setattr(report, "remake", lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_folder_holds_tables_descriptions_figures_a_report_and_checkpoints(folder: Path) -> None:
     assert sorted(entry.name for entry in folder.iterdir()) == sorted(
-        (*TABLES, *DESCRIPTIONS, "plots", "learned", "networks")
+        (*TABLES, *DESCRIPTIONS, "plots", "tables", "learned", "networks", "cells", ".lock")
     )
     assert all(entry.stat().st_size > 1_000 for entry in (folder / "plots").iterdir())
     assert len([*(folder / "plots").iterdir()]) >= 3
@@ -105,8 +106,8 @@ def test_a_run_folder_holds_tables_descriptions_figures_a_report_and_checkpoints
         "tensorboard",
         "training.json",
     ]
-    report = (folder / "report.html").read_text(encoding="utf-8")
-    assert all(name in report for name in ("shop", "low", "tuned", "PPO"))
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert all(name in page for name in ("shop", "low", "tuned", "PPO"))
     assert not [path for path in folder.rglob("*") if path.name.endswith((".part", ".pkl", ".zip", ".pt", ".pth"))]
 
 
@@ -214,7 +215,9 @@ def test_the_manifest_tells_how_the_run_was_made(folder: Path) -> None:
     assert set(manifest) == {
         *("echelon", "numpy", "scipy", "numba", "gymnasium", "pandas", "torch", "stable-baselines3"),
         *("python", "platform", "cpu", "cores", "seed", "replications", "confidence", "started", "seconds", "command"),
+        *("processor", "threads", "executor", "workers", "status", "failed", "left_out"),
     }
+    assert (manifest["status"], manifest["failed"], manifest["left_out"]) == ("finished", {}, {})
     assert (manifest["seed"], manifest["replications"], manifest["confidence"]) == (1, 20, 0.95)
     assert manifest["numpy"] == np.__version__
     assert manifest["seconds"] > 0
@@ -270,11 +273,18 @@ def test_a_run_tells_of_its_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         def advance(self, done: int, note: str) -> None:
             heard.append((done, note))
 
+        def count(self, count: Count) -> None:
+            heard.append((count.stage, count.done, count.failed, count.running))
+
     no_drawings(monkeypatch)
     run_experiment(config(tmp_path), out=tmp_path / "out", progress=Listener())
     assert heard == [
-        *(("low: planning", 1), (1, "base_stock"), ("tuned: planning", 1), (1, "base_stock")),
-        *(("shop: evaluating", 2), (1, "low"), (2, "tuned")),
+        ("planning", 0, 0, ("shop / low",)),
+        *(("low: planning", 1), (1, "base_stock"), ("shop / low: evaluating", 1), (1, "")),
+        *(("planning", 1, 0, ()), ("planning", 1, 0, ("shop / tuned",))),
+        *(("tuned: planning", 1), (1, "base_stock"), ("shop / tuned: evaluating", 1), (1, "")),
+        *(("planning", 2, 0, ()), ("training", 0, 0, ("tables and report",))),
+        *(("tables and report", 1), (1, ""), ("training", 0, 0, ())),
     ]
 
 
@@ -293,7 +303,7 @@ def test_a_run_folder_is_never_written_into(
     loaded = config(tmp_path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("kept", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"out: the run folder exists already; choose another one with --out$"):
+    with pytest.raises(ConfigError, match="out: the run folder exists already; choose another one with --out, or"):
         run_experiment(loaded, out=tmp_path / "out")
     monkeypatch.setattr(sys, "argv", ["echelon", "run", str(tmp_path / "exp.yaml"), "--out", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as caught:
@@ -313,7 +323,6 @@ def test_a_run_folder_that_cannot_be_made_is_an_error_in_plain_words(tmp_path: P
     ("override", "message"),
     [
         ("policies.low.options.levels=[3, 4]", r"up_to must be 1 numbers, one per link \(got \[3, 4\]\)"),
-        ("policies.low.options.levels=[.nan]", "up_to must be 1 numbers"),
         ("policies.low.options.levels=[3.5]", "up_to must be whole numbers"),
     ],
 )
@@ -324,11 +333,11 @@ def test_a_baseline_that_cannot_be_planned_leaves_no_folder(override: str, messa
     assert not (tmp_path / "out").exists()
 
 
-def test_all_baselines_that_cannot_be_planned_are_told_before_any_work(
+def test_all_baselines_that_cannot_be_planned_are_told_before_any_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "simulate_stream", interrupt)
-    text = BASELINES + (
+    monkeypatch.setattr(cells, "train_agent", interrupt)
+    text = LEARNED + (
         "  long:\n    id: zipkin2008/poisson-L4-p9\n    policies:\n"
         "      best: {baseline: optimal, options: {memory_limit: 1000.0}}\n      eoq: {baseline: eoq}\n"
     )
@@ -349,7 +358,7 @@ def test_a_policy_that_misses_its_own_cost_by_more_than_chance_is_no_yardstick(
         plan = make_plan(name, problem, **options)
         return replace(plan, policy=order_up_to(problem.network, [5.0])) if name == "optimal" else plan
 
-    monkeypatch.setattr(run, "make_plan", planned)
+    monkeypatch.setattr(competitors, "make_plan", planned)
     folder = run_experiment(config(tmp_path, BASELINES + "      best: {baseline: optimal}\n"), out=tmp_path / "out")
     assert summary(folder, "best")["gap_percent"] > 10
 
@@ -379,7 +388,7 @@ def test_beside_an_optimal_policy_gaps_are_those_of_paired_differences(
 def test_an_agent_that_cannot_be_set_up_leaves_no_folder(setting: str, message: str, tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
     loaded = config(tmp_path, LEARNED, f"problems.shop.policies.PPO.settings.{setting}")
-    with pytest.raises(MethodError, match=message):
+    with pytest.raises(ConfigError, match=f"problems.shop.policies.PPO: settings: {message}"):
         run_experiment(loaded, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -388,42 +397,62 @@ def interrupt(*_: Any, **__: Any) -> Any:
     raise KeyboardInterrupt
 
 
-def broken_orders(*_: Any, **__: Any) -> Any:
-    raise PolicyError("orders must be finite")
-
-
-@pytest.mark.parametrize(("failure", "error"), [(interrupt, KeyboardInterrupt), (broken_orders, PolicyError)])
-@pytest.mark.parametrize("trained", [False, True])
-def test_a_run_that_fails_keeps_only_what_was_trained(
-    failure: Callable[..., Any],
-    error: type[BaseException],
-    trained: bool,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_run_that_is_interrupted_before_anything_is_finished_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepare(name: str, *_: Any, folder: Path, **__: Any) -> Competitor:
-        if trained:
-            (folder / name).mkdir(parents=True)
-            (folder / name / "policy.json").write_text("{}", encoding="utf-8")
-        return Competitor(name, "learned", lambda state: state, {}, 0.0)
-
-    monkeypatch.setattr(run, "_plan_baselines", lambda *_: {"shop": {}})
-    monkeypatch.setattr(run, "prepare", prepare)
-    monkeypatch.setattr(run, "simulate_stream", failure)
     loaded = config(tmp_path)
-    with pytest.raises(error):
+    monkeypatch.setattr(cells, "simulate_stream", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         run_experiment(loaded, out=tmp_path / "out")
-    assert (tmp_path / "out").exists() == trained
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_is_interrupted_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = config(tmp_path)
+
+    def interrupted(name: str, problem: Problem, **options: Any) -> Plan:
+        plan: Plan = make_plan(name, problem, **options) if "levels" in options else interrupt()
+        return plan
+
+    monkeypatch.setattr(competitors, "make_plan", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(loaded, out=tmp_path / "out")
+    assert (tmp_path / "out" / "cells" / "shop" / "low" / "cell.json").exists()
     assert not (tmp_path / "out" / "results.csv").exists()
+
+
+def test_a_cell_that_fails_is_tried_again_and_told_of_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_drawings(monkeypatch)
+    met: list[float] = []
+
+    def broken(problem: Problem, policy: Any, **options: Any) -> Any:
+        met.append(policy.up_to[0])
+        if met[-1] == 12:
+            raise PolicyError("orders must be finite")
+        return simulate_stream(problem, policy, **options)
+
+    monkeypatch.setattr(cells, "simulate_stream", broken)
+    loaded = config(tmp_path)
+    with pytest.raises(UnfinishedRun, match=r"1 of the run's parts failed:\n  shop / low: PolicyError: orders must be"):
+        run_experiment(loaded, out=tmp_path / "out", retries=2)
+    assert met.count(12) == 3
+    out = tmp_path / "out"
+    assert "PolicyError: orders must be finite" in (out / "cells/shop/low/error.txt").read_text(encoding="utf-8")
+    assert [row["policy"] for row in table(out, "summary")] == ["tuned"]
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["failed"] == {"shop / low": "PolicyError: orders must be finite"}
+    assert manifest["status"] == "open"
 
 
 def test_results_outlive_a_failure_of_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(folder: Path) -> None:
         raise RuntimeError(f"no figures for {folder}")
 
-    monkeypatch.setattr(plots, "write_plots", fail)
+    monkeypatch.setattr(report, "remake", fail)
     loaded = config(tmp_path)
-    with pytest.raises(RuntimeError, match="no figures"):
+    with pytest.raises(UnfinishedRun, match="tables and report: RuntimeError: no figures"):
         run_experiment(loaded, out=tmp_path / "out")
     assert len(column(tmp_path / "out", "low", "cost")) == 20
 
@@ -432,7 +461,7 @@ def test_the_interrupted_command_ends_with_130_and_no_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config(tmp_path)
-    monkeypatch.setattr(run, "simulate_stream", interrupt)
+    monkeypatch.setattr(cells, "simulate_stream", interrupt)
     monkeypatch.setattr(sys, "argv", ["echelon", "run", str(tmp_path / "exp.yaml"), "--out", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as caught:
         main()

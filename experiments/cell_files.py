@@ -1,0 +1,141 @@
+"""The files of a cell of a run: written whole, described with their checksums, and verified.
+
+In a run folder `cells/PROBLEM/POLICY` appears in one step when the cell is finished. `cell.json` in it describes the
+policy and holds the checksums of all files, those of the checkpoint in `learned/PROBLEM/POLICY` too. Until then
+`unfinished/PROBLEM/POLICY` has what the training needs to go on, and the lock of whoever is at work on the cell.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from echelon.envs.arguments import plain
+from echelon.envs.errors import EchelonError
+from echelon.experiments.competitors import Competitor
+from echelon.experiments.whole_folder import as_json, write_file
+
+if TYPE_CHECKING:
+    from echelon.experiments.cells import Cell
+
+Row = Mapping[str, Any]
+
+CELLS, LEARNED, UNFINISHED = "cells", "learned", "unfinished"
+DESCRIPTION, ERROR = "cell.json", "error.txt"
+LOCK, ATTEMPTS, SAVES, TOLD = "lock", "attempts", "saves", "progress.json"
+
+
+class DamagedCell(EchelonError):
+    """The files of a cell are not as they were written, or of another config."""
+
+
+def read_cell(run: Path, cell: Cell) -> dict[str, Any] | None:
+    """The description of a finished cell, None if it is not finished. Raises `DamagedCell` that says what is wrong."""
+    file = cell.place(run, CELLS) / DESCRIPTION
+    try:
+        record: dict[str, Any] = json.loads(file.read_bytes())
+        if record.pop("sha256") != _checksum(as_json(record)):
+            raise ValueError("its checksum differs")
+        files = dict(record["files"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DamagedCell(f"{file} is damaged: {error}") from error
+    if record["config"] != cell.digest:
+        raise DamagedCell(f"{file} is of another config")
+    for name, checksum in files.items():
+        try:
+            found = hashlib.sha256((run / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise DamagedCell(f"{run / name} cannot be read: {error.strerror}") from error
+        if found != checksum:
+            raise DamagedCell(f"{run / name} is not as it was written; its checksum differs")
+    return record
+
+
+def discard_cell(run: Path, cell: Cell) -> None:
+    """Remove what there is of a cell, its checkpoint and logs too."""
+    for kind in (CELLS, LEARNED):
+        shutil.rmtree(cell.place(run, kind), ignore_errors=True)
+
+
+def write_error(run: Path, cell: Cell, details: str) -> None:
+    """Leave the traceback of a failure in the folder of its cell."""
+    folder = cell.place(run, CELLS)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_file(folder / ERROR, details)
+
+
+def files_of(run: Path, cell: Cell) -> Iterator[Path]:
+    """The files and folders of a finished cell that must be on the disk before it counts."""
+    folder = cell.place(run, CELLS)
+    yield from (*folder.iterdir(), folder, folder.parent)
+
+
+def table_text(rows: Sequence[Row]) -> str:
+    """Rows as the text of a CSV file: numbers as they are read back, nothing for None and for what is no number."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_entry(row.get(column)) for column in columns] for row in rows)
+    return text.getvalue()
+
+
+def _entry(value: Any) -> Any:
+    return None if isinstance(value, float) and value != value else value
+
+
+def write_cell(
+    run: Path, cell: Cell, competitor: Competitor, tables: Mapping[str, Sequence[Row]], attempts: int
+) -> None:
+    """Write the files of a cell into a folder beside its place, and move that there."""
+    target = cell.place(run, CELLS)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for interrupted in target.parent.glob(f".{target.name}.*"):
+        shutil.rmtree(interrupted)
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    part.mkdir()
+    checksums = dict(_learned_checksums(run, cell))
+    for name, rows in tables.items():
+        if rows:
+            text = table_text(rows)
+            (part / f"{name}.csv").write_text(text, encoding="utf-8", newline="")
+            checksums[(target / f"{name}.csv").relative_to(run).as_posix()] = _checksum(text)
+    record = {
+        "problem": cell.problem_name,
+        "policy": cell.policy_name,
+        "kind": competitor.kind,
+        "parameters": json.loads(json.dumps(dict(competitor.parameters), default=plain)),
+        "citation": competitor.citation,
+        "model_cost": competitor.model_cost,
+        "seconds": competitor.seconds,
+        "attempts": attempts,
+        "config": cell.digest,
+        "files": checksums,
+    }
+    (part / DESCRIPTION).write_text(as_json({**record, "sha256": _checksum(as_json(record))}), encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(part, target)
+
+
+def _learned_checksums(run: Path, cell: Cell) -> Iterator[tuple[str, str]]:
+    """The files of a checkpoint with their checksums; logs are none of them, and interrupted writes go."""
+    folder = cell.place(run, LEARNED)
+    for file in sorted(folder.glob("*")) if folder.is_dir() else ():
+        if file.suffix == ".part":
+            file.unlink(missing_ok=True)
+        elif file.is_file():
+            yield file.relative_to(run).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

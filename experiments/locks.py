@@ -1,0 +1,53 @@
+"""One process at a time, by a lock on a file, which the system gives up when the process ends in whatever way."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from echelon.envs.errors import ConfigError
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(handle: int, *, wait: bool) -> None:
+        msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(handle: int, *, wait: bool) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock of a file, which is made if need be and stays; wait for it, or raise `ConfigError` if it is taken.
+
+    The error names the process that holds it, and its machine.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    try:
+        try:
+            _lock(handle, wait=wait)
+        except OSError:
+            raise ConfigError([f"{path.parent}: {_holder(handle)} is at work on it; wait for it, or end it"]) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": platform.node()}).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _holder(handle: int) -> str:
+    """Who holds the lock, as far as it has written that down yet."""
+    try:
+        holder = json.loads(os.pread(handle, 1_000, 0))
+        return f"process {int(holder['pid'])} on {holder['host']}"
+    except (OSError, ValueError, LookupError, TypeError):
+        return "another process"
