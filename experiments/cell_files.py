@@ -15,6 +15,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,15 @@ Row = Mapping[str, Any]
 CELLS, LEARNED, UNFINISHED = "cells", "learned", "unfinished"
 DESCRIPTION, ERROR = "cell.json", "error.txt"
 LOCK, ATTEMPTS, SAVES, TOLD = "lock", "attempts", "saves", "progress.json"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What the making of a cell took."""
+
+    attempts: int
+    wall_seconds: float
+    """Of planning, or of training since it was last begun or gone on with."""
 
 
 class DamagedCell(EchelonError):
@@ -95,7 +105,7 @@ def _entry(value: Any) -> Any:
 
 
 def write_cell(
-    run: Path, cell: Cell, competitor: Competitor, tables: Mapping[str, Sequence[Row]], attempts: int
+    run: Path, cell: Cell, competitor: Competitor, tables: Mapping[str, Sequence[Row]], effort: Effort
 ) -> None:
     """Write the files of a cell into a folder beside its place, and move that there."""
     target = cell.place(run, CELLS)
@@ -118,7 +128,7 @@ def write_cell(
         "citation": competitor.citation,
         "model_cost": competitor.model_cost,
         "seconds": competitor.seconds,
-        "attempts": attempts,
+        **asdict(effort),
         "config": cell.digest,
         "files": checksums,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from functools import lru_cache
@@ -30,6 +31,7 @@ from echelon.experiments.cell_files import (
     SAVES,
     UNFINISHED,
     DamagedCell,
+    Effort,
     read_cell,
     write_cell,
 )
@@ -107,10 +109,12 @@ def make_cell(run: Path, cell: Cell, start: Policy | None, *, progress: Progress
     with locked(workshop / LOCK, wait=True):
         if not _is_finished(run, cell):
             attempts = _count_attempt(workshop / ATTEMPTS)
+            began = time.monotonic()
             competitor = _competitor(run, cell, start, progress)
+            effort = Effort(attempts, time.monotonic() - began)
             progress.stage(f"{cell.name}: evaluating", 1)
             outcome = _measured(cell.problem, competitor.policy, cell.evaluation)
-            write_cell(run, cell, competitor, _tables(cell, competitor, outcome), attempts)
+            write_cell(run, cell, competitor, _tables(cell, competitor, outcome), effort)
             progress.advance(1, "")
     shutil.rmtree(workshop, ignore_errors=True)
 

@@ -129,9 +129,7 @@ def run(
 
     chosen = _choice("executor", executor, ("local", "ray", "dask", "slurm"))
     options = _mapping(option, "--executor-option")
-    run_command(
-        RunRequest(config, resume, overrides or [], out, workers, chosen, options, retries, dry_run, report)
-    )
+    run_command(RunRequest(config, resume, overrides or [], out, workers, chosen, options, retries, dry_run, report))
 
 
 @app.command()

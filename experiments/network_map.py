@@ -81,8 +81,9 @@ def network_map(
         body.append(_node(node, place[node["name"], 0], note=note, bars=shown, room=room))
     body += [_source(route, place) for route in routes if _is_outside(route)]
     body += [_lead_time(route, place) for route in routes]
+    height = tallest * (PITCH_Y + room)
     return (
-        f'<svg class="network" role="img" aria-label="{escape(label)}" viewBox="0 0 {width:.0f} {tallest * (PITCH_Y + room)}" '
+        f'<svg class="network" role="img" aria-label="{escape(label)}" viewBox="0 0 {width:.0f} {height}" '
         f'width="{width:.0f}" style="min-width:{SMALLEST * width:.0f}px">{"".join(body)}</svg>'
     )
 
