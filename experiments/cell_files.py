@@ -16,6 +16,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ Row = Mapping[str, Any]
 
 CELLS, LEARNED, UNFINISHED = "cells", "learned", "unfinished"
 DESCRIPTION, ERROR = "cell.json", "error.txt"
-LOCK, ATTEMPTS, SAVES, TOLD = "lock", "attempts", "saves", "progress.json"
+LOCK, SAVES, TOLD = "lock", "saves", "progress.json"
 
 
 @dataclass(frozen=True)
@@ -91,17 +92,14 @@ def files_of(run: Path, cell: Cell) -> Iterator[Path]:
 
 
 def table_text(rows: Sequence[Row]) -> str:
-    """Rows as the text of a CSV file: numbers as they are read back, nothing for None and for what is no number."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    """Rows as the text of a CSV file: numbers as they are read back, nothing for None and for NaN."""
+    columns = list(dict.fromkeys(chain.from_iterable(rows)))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_entry(row.get(column)) for column in columns] for row in rows)
+    entries = (map(row.get, columns) for row in rows)
+    writer.writerows([None if value != value else value for value in row] for row in entries)
     return text.getvalue()
-
-
-def _entry(value: Any) -> Any:
-    return None if isinstance(value, float) and value != value else value
 
 
 def write_cell(

@@ -25,7 +25,6 @@ from echelon.envs.problem import Problem
 from echelon.envs.scenarios import sample
 from echelon.envs.simulate import Outcome, simulate, simulate_stream
 from echelon.experiments.cell_files import (
-    ATTEMPTS,
     LEARNED,
     LOCK,
     SAVES,
@@ -106,9 +105,8 @@ def make_cell(run: Path, cell: Cell, start: Policy | None, *, progress: Progress
     """
     workshop = cell.place(run, UNFINISHED)
     workshop.mkdir(parents=True, exist_ok=True)
-    with locked(workshop / LOCK, wait=True):
+    with locked(workshop / LOCK, wait=True) as attempts:
         if not _is_finished(run, cell):
-            attempts = _count_attempt(workshop / ATTEMPTS)
             began = time.monotonic()
             competitor = _competitor(run, cell, start, progress)
             effort = Effort(attempts, time.monotonic() - began)
@@ -124,16 +122,6 @@ def _is_finished(run: Path, cell: Cell) -> bool:
         return read_cell(run, cell) is not None
     except DamagedCell:
         return False
-
-
-def _count_attempt(file: Path) -> int:
-    """How often the cell has been begun, by whomever."""
-    try:
-        attempts = 1 + int(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        attempts = 1
-    file.write_text(str(attempts), encoding="utf-8")
-    return attempts
 
 
 def _competitor(run: Path, cell: Cell, start: Policy | None, progress: Progress) -> Competitor:

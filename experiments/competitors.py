@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from echelon.baselines import BASELINES, make_plan
-from echelon.envs.errors import ConfigError
+from echelon.envs.errors import ConfigError, EchelonError, MethodError
 from echelon.envs.policy import Policy
 from echelon.envs.problem import Problem
 from echelon.experiments.config import PolicyConfig
@@ -123,19 +123,47 @@ def _sound(saves: Path) -> Path:
     return saves
 
 
+UNSUITED = "agent: "
+"""How a defect begins that tells that a method is not for a problem, however it is used."""
+
+
+def agent_defects(policy: PolicyConfig, problem: Problem) -> list[str]:
+    """Why an agent cannot be trained on a problem as its policy says, as far as that can be told without any work."""
+    from echelon.agents import unsuited
+
+    assert policy.agent is not None
+    return unsuited(
+        policy.agent,
+        problem,
+        policy.settings,
+        decision=policy.decision,
+        copies=policy.copies,
+        action=policy.action,
+    )
+
+
 def check_agent(policy: PolicyConfig, problem: Problem) -> None:
-    """Raise `MethodError` if Stable-Baselines3 cannot take the settings of an agent, which only a model can tell."""
+    """Raise `MethodError` if an agent is not for a problem, or if Stable-Baselines3 cannot take its settings.
+
+    What Stable-Baselines3 says of settings only a model can tell.
+    """
     from echelon.agents.algorithms import ALGORITHMS, all_settings
 
+    if found := [defect for defect in agent_defects(policy, problem) if defect.startswith(UNSUITED)]:
+        raise MethodError("; ".join(found))
     if policy.agent in ALGORITHMS and policy.settings:
         from echelon.agents.sb3 import set_up
 
-        set_up(
-            problem,
-            policy.agent,
-            seed=0,
-            copies=policy.copies,
-            decision=policy.decision,
-            action=policy.action,
-            settings=all_settings(problem, policy.agent, policy.settings),
-        )
+        settings = all_settings(problem, policy.agent, policy.settings)
+        try:
+            set_up(
+                problem,
+                policy.agent,
+                seed=0,
+                copies=policy.copies,
+                decision=policy.decision,
+                action=policy.action,
+                settings=settings,
+            )
+        except EchelonError as error:
+            raise MethodError(f"settings: {error}") from error

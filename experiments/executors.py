@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -93,6 +94,8 @@ class Processes(Executor):
     """
 
     def __init__(self, workers: int) -> None:
+        # loky replaces a worker whose memory has grown, as it does when PyTorch is imported; nothing is lost by that.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         self._threads = ThreadPoolExecutor(workers)
         self._own = threading.local()
         self._pools: set[Any] = set()

@@ -79,13 +79,14 @@ def gather(run: Path, config: Config) -> bool:
 
     Raises `DamagedCell` if a cell is not as it was written.
     """
-    cells = [cell for cell in cells_of(config).values() if read_cell(run, cell) is not None]
+    read = {cell: read_cell(run, cell) for cell in cells_of(config).values()}
+    cells = {cell: record for cell, record in read.items() if record is not None}
     summary: list[Row] = []
     problems: Row = {}
     networks: Row = {}
     (run / "networks").mkdir(exist_ok=True)
     for name, section in config.problems.items():
-        finished = [_finished(run, cell) for cell in cells if cell.problem_name == name]
+        finished = [_finished(run, cell, record) for cell, record in cells.items() if cell.problem_name == name]
         if finished:
             problem = section.problem
             reference, rows = _summaries(problem, finished, config.confidence)
@@ -112,14 +113,23 @@ def _joined(files: Sequence[Path]) -> str:
     return table_text([row for text in texts for row in csv.DictReader(text.splitlines())])
 
 
-def _finished(run: Path, cell: Cell) -> Finished:
-    record = read_cell(run, cell)
-    assert record is not None
+def _finished(run: Path, cell: Cell, record: Row) -> Finished:
     with (cell.place(run, CELLS) / "results.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    described = {name: record[name] for name in ("kind", "parameters", "seconds", "citation", "model_cost")}
-    measured = {name: np.asarray([float(row[name]) for row in rows]) for name in ("cost", "fill_rate", "alpha")}
-    return Finished(name=cell.policy_name, **described, **measured)
+        rows = csv.reader(stream)
+        header = next(rows)
+        places = [header.index(name) for name in ("cost", "fill_rate", "alpha")]
+        cost, fill_rate, alpha = np.asarray([[float(row[k]) for k in places] for row in rows]).T.copy()
+    return Finished(
+        name=cell.policy_name,
+        kind=record["kind"],
+        parameters=record["parameters"],
+        seconds=record["seconds"],
+        citation=record["citation"],
+        model_cost=record["model_cost"],
+        cost=cost,
+        fill_rate=fill_rate,
+        alpha=alpha,
+    )
 
 
 def _summaries(

@@ -98,7 +98,7 @@ def bring_to_end(root: Path, jobs: Sequence[Job], way: Way) -> None:
             work.plan()
             work.train()
         finally:
-            work.commits.flush()
+            work.commits.finish()
     failed = [(job.full_name(name), fault) for job in jobs for name, fault in job.failed.items()]
     if failed:
         told = "\n".join(f"  {name}: {fault}" for name, fault in failed)
@@ -209,7 +209,8 @@ class _Work:
 
 
 def _needs_plan(cell: Cell) -> bool:
-    return cell.policy.baseline is not None or cell.policy.start is not None or bool(cell.policy.settings)
+    policy = cell.policy
+    return bool(policy.baseline or policy.start or policy.settings or policy.where_it_applies)
 
 
 def plan_cell(run: Path, cell: Cell, *, progress: Progress) -> Planned:
@@ -223,7 +224,7 @@ def plan_cell(run: Path, cell: Cell, *, progress: Progress) -> Planned:
     try:
         check_agent(cell.policy, cell.problem)
     except EchelonError as error:
-        return Planned(refusal=f"settings: {error}")
+        return Planned(refusal=str(error))
     try:
         return Planned(start=None if cell.policy.start is None else plan_start(cell.policy, cell.problem))
     except EchelonError as error:

@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 from echelon.envs.errors import ConfigError
@@ -26,28 +27,27 @@ else:
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = False) -> Iterator[int]:
     """Hold the lock of a file, which is made if need be and stays; wait for it, or raise `ConfigError` if it is taken.
 
-    The error names the process that holds it, and its machine.
+    Every holder adds a line to the file; given is the number of holders so far. The error names the one that holds it
+    now, and its machine.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
-    try:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    with os.fdopen(handle, "r+b", buffering=0) as file:
         try:
             _lock(handle, wait=wait)
         except OSError:
-            raise ConfigError([f"{path.parent}: {_holder(handle)} is at work on it; wait for it, or end it"]) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": platform.node()}).encode(), 0)
-        yield
-    finally:
-        os.close(handle)
+            raise ConfigError([f"{path.parent}: {_holder(file)} is at work on it; wait for it, or end it"]) from None
+        before = len(file.readlines())
+        file.write(json.dumps({"pid": os.getpid(), "host": platform.node()}).encode() + b"\n")
+        yield before + 1
 
 
-def _holder(handle: int) -> str:
+def _holder(file: FileIO) -> str:
     """Who holds the lock, as far as it has written that down yet."""
     try:
-        holder = json.loads(os.pread(handle, 1_000, 0))
+        holder = json.loads(file.readlines()[-1])
         return f"process {int(holder['pid'])} on {holder['host']}"
     except (OSError, ValueError, LookupError, TypeError):
         return "another process"

@@ -19,6 +19,7 @@ from echelon.envs.errors import ConfigError
 from echelon.envs.yaml_io import dump_yaml
 from echelon.experiments.cell_files import CELLS, DESCRIPTION, UNFINISHED, table_text
 from echelon.experiments.cells import cells_of
+from echelon.experiments.competitors import UNSUITED, agent_defects
 from echelon.experiments.config import Config
 from echelon.experiments.executors import ExecutorName
 from echelon.experiments.grid import Grid, Member
@@ -174,18 +175,10 @@ def _require_extras(grid: Grid) -> None:
     for member in grid.members:
         for problem, section in member.config.problems.items():
             for name, policy in section.policies.items():
-                if policy.agent is not None:
-                    from echelon.agents import unsuited
-
-                    place = f"problems.{problem}.policies.{name}"
-                    defects = unsuited(
-                        policy.agent,
-                        section.problem,
-                        policy.settings,
-                        decision=policy.decision,
-                        copies=policy.copies,
-                        action=policy.action,
-                    )
-                    found |= dict.fromkeys(f"{place}.{defect}" for defect in defects)
+                place = f"problems.{problem}.policies.{name}"
+                defects = [] if policy.agent is None else agent_defects(policy, section.problem)
+                if policy.where_it_applies:
+                    defects = [defect for defect in defects if not defect.startswith(UNSUITED)]
+                found |= dict.fromkeys(f"{place}.{defect}" for defect in defects)
     if found:
         raise ConfigError(found)

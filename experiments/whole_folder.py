@@ -6,8 +6,8 @@ import json
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,24 +94,31 @@ def synchronise(paths: Iterable[Path]) -> None:
 
 
 class Commits:
-    """Puts finished work on the disk, about once a second for all of it together: a wait for the disk is long.
+    """Puts finished work on the disk while other work goes on: each wait for the disk is long.
 
     Until then a failure of the whole machine may lose it; that of a process does not.
     """
 
-    SECONDS_BETWEEN = 1.0
-
     def __init__(self) -> None:
         self._waiting: list[Path] = []
-        self._due = 0.0
+        self._thread = ThreadPoolExecutor(1)
+        self._under_way: Future[None] | None = None
 
     def add(self, paths: Iterable[Path]) -> None:
         """Files and folders that are to be on the disk soon."""
         self._waiting += paths
-        if time.monotonic() >= self._due:
-            self.flush()
+        if self._under_way is None or self._under_way.done():
+            self._begin()
 
-    def flush(self) -> None:
-        """Wait until all of them are."""
-        synchronise(dict.fromkeys(self._waiting))
-        self._waiting, self._due = [], time.monotonic() + self.SECONDS_BETWEEN
+    def finish(self) -> None:
+        """Wait until all of them are. Raises what has gone wrong."""
+        with self._thread:
+            self._begin()
+            if self._under_way is not None:
+                self._under_way.result()
+
+    def _begin(self) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
+        self._under_way = self._thread.submit(synchronise, list(dict.fromkeys(self._waiting)))
+        self._waiting = []

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from echelon.envs.catalogue import make_problem
-from echelon.envs.errors import MethodError, PolicyError
+from echelon.envs.errors import ConfigError, MethodError, PolicyError
 from echelon.envs.policy import order_up_to
 from echelon.envs.simulate import scenario_bytes, simulate_stream
 from echelon.experiments.cell_files import DamagedCell, read_cell, table_text
@@ -251,6 +251,25 @@ def test_a_policy_that_does_not_apply_where_it_need_not_is_left_out(tmp_path: Pa
     assert manifest["left_out"] == {"shop / eoq": "eoq needs backorders at every outlet"}
     assert manifest["status"] == "finished"
     assert {row["policy"] for row in rows(run / "summary.csv")} == {"low", "high"}
+
+
+def test_a_learner_that_is_not_for_a_problem_where_it_need_not_be_is_left_out(tmp_path: Path) -> None:
+    pytest.importorskip("echelon.agents")
+    text = """
+name: lots
+replications: 20
+problems:
+  shop:
+    id: echelon/SingleLocation-v0
+    parameters: {fixed_cost: 5.0, periods: 40, warm_up: 10}
+    policies:
+      low: {baseline: base_stock, options: {levels: [20]}}
+      pathwise: {agent: pathwise, steps: 2, where_it_applies: true}
+"""
+    manifest = json.loads((made(tmp_path, text=text) / "manifest.json").read_bytes())
+    assert manifest["left_out"]["shop / pathwise"].startswith("agent: pathwise gradients need costs without steps")
+    with pytest.raises(ConfigError, match="policies.pathwise.agent: pathwise gradients need costs without steps"):
+        run_experiment(config(tmp_path, text=text.replace(", where_it_applies: true", "")), out=tmp_path / "other")
 
 
 def test_a_run_of_which_every_cell_fails_keeps_its_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

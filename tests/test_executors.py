@@ -90,8 +90,8 @@ def kill_the_worker_of(folder: Path, cell: str, stop: threading.Event) -> None:
     while not stop.is_set():
         for lock in folder.glob(f"*/unfinished/{cell}/lock"):
             try:
-                process = int(json.loads(lock.read_bytes())["pid"])
-            except (OSError, ValueError):
+                process = int(json.loads(lock.read_bytes().splitlines()[-1])["pid"])
+            except (OSError, ValueError, IndexError):
                 continue
             assert process != os.getpid()
             os.kill(process, signal.SIGKILL)
