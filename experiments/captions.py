@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from echelon.experiments.by_node import Group, bullwhip, bullwhip_end, drawn_policies, stock
-from echelon.experiments.findings import KIND_NAMES, plain, reference_name, with_half_width
+from echelon.experiments.findings import KIND_NAMES, plain, reference_name, replications, with_half_width
 from echelon.experiments.frames import cost_end, difference_end, training_range
 from echelon.experiments.frontier import spent_end, undominated, with_service
 from echelon.experiments.observe import ECHELON, PLANE
@@ -70,7 +70,7 @@ def _cost(result: Result) -> Words:
     return Words(
         "Mean cost",
         f"Further left is cheaper.{target} Bars are {_level(result)} confidence intervals over "
-        f"{result.replications:,} replications; a bar may hide behind its marker.{_off_the_scale(cost_end(result))}",
+        f"{replications(result)}; a bar may hide behind its marker.{_off_the_scale(cost_end(result))}",
         f"Dot plot of mean cost: {means}.{target}",
     )
 
@@ -91,14 +91,14 @@ def _differences(result: Result) -> Words:
 
 def _breakdown(result: Result) -> Words:
     largest = "; ".join(
-        f"{policy.name} {KIND_NAMES[kind]}, {100 * policy.costs[kind] / sum(policy.costs.values()):.0f} %"
+        f"{policy.name} {KIND_NAMES[kind]}, {100 * policy.costs[kind] / paid:.0f} %"
         for policy in result.policies
-        if sum(policy.costs.values()) > 0
+        if (paid := sum(cost for cost in policy.costs.values() if cost > 0)) > 0
         for kind in [max(policy.costs, key=lambda kind: policy.costs[kind])]
     )
     return Words(
         "What the cost consists of",
-        "Where a policy pays: too much stock shows as holding, too little as stockout. Shares are of its own cost.",
+        "Where a policy pays: too much stock shows as holding, too little as stockout. Shares are of its own costs.",
         f"Stacked bars of cost by kind. The largest part: {largest}.",
     )
 
@@ -112,7 +112,7 @@ def _training(result: Result) -> Words:
             lowest.append(f"{policy.name} {_short(cost)} after {plain(steps, 0)} of {total} steps")
     highest = max(cost for policy in result.policies if policy.training for cost in policy.training.cost)
     top = training_range(result)[1]
-    above = f" The first costs, up to {_short(highest)}, are above the frame." if highest > top else ""
+    above = f" Costs above the frame are not shown, up to {_short(highest)}." if highest > top else ""
     return Words(
         "Learning",
         f"Cost on the validation scenarios, with {_level(result)} bands. Lowest: {'; '.join(lowest)}. "

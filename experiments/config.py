@@ -31,6 +31,7 @@ from echelon.envs.defects import Path as Location
 from echelon.envs.errors import ConfigError, nearest
 from echelon.envs.instances import INSTANCES
 from echelon.envs.problem import Problem
+from echelon.experiments.sequential import FEWEST_FIRST
 from echelon.experiments.suitability import Checks
 
 Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 _()+-]*$")]
@@ -201,10 +202,18 @@ class RunSettings(Section):
     come first."""
     precision: Annotated[float, Field(gt=0, le=100, strict=True)] | None = None
     """Percent: a policy is evaluated until the half width of its mean cost is at most this share of the mean."""
-    most_replications: Replications = 1_000_000
+    most_replications: Replications = Field(default=1_000_000, validate_default=True)
     """Replications at which an evaluation ends that has not reached the `precision`."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Of all intervals."""
+
+    @field_validator("precision")
+    @classmethod
+    def _begins_with_enough(cls, precision: float | None, info: ValidationInfo) -> float | None:
+        first = info.data.get("replications", FEWEST_FIRST)
+        if precision is not None and first < FEWEST_FIRST:
+            raise ValueError(f"needs at least {FEWEST_FIRST} replications to begin with (got {first})")
+        return precision
 
     @field_validator("most_replications")
     @classmethod

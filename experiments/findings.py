@@ -84,6 +84,12 @@ def reference_name(result: Result) -> str:
     return f"{REFERENCE_NAMES.get(result.reference_kind, 'the reference')} {value}"
 
 
+def replications(result: Result) -> str:
+    """`2,000 replications`, or between which numbers those of the policies lie."""
+    fewest, most = result.fewest_replications, result.replications
+    return f"{fewest:,} to {most:,} replications" if fewest < most else f"{most:,} replications"
+
+
 def verdict(result: Result, policy: PolicyResult) -> str:
     """The verdict as the table words it: a tie for the lowest mean is not called the best."""
     if policy.verdict == "best" and len(result.policies) > 1:

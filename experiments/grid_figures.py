@@ -18,7 +18,7 @@ from echelon.experiments.evaluate import estimate
 from echelon.experiments.frames import far_end
 from echelon.experiments.measured import Spread
 from echelon.experiments.palette import MUTED
-from echelon.experiments.pool import Pool, excess, pooled
+from echelon.experiments.pool import Pool, excess, lowest, pooled
 from echelon.experiments.resampling import FEWEST, Over
 from echelon.experiments.statistics import (
     Interval,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 MOST_INSTANCES = 16
 """Instances that the forest draws; all are in the table."""
 THRESHOLDS = 60
+ROUNDING = 1e-9
+"""Differences up to this share of the scores are rounding errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +86,10 @@ class Across:
     @cached_property
     def thresholds(self) -> np.ndarray:
         """From the lowest score to where the scale ends."""
-        lowest = min(float(scores.min()) for scores in self.scores.values())
-        values = [float(score) - lowest for scores in self.scores.values() for score in scores.ravel()]
-        return lowest + np.linspace(0.0, (far_end(values) or max(values)) or 1.0, THRESHOLDS)
+        start = min(float(scores.min()) for scores in self.scores.values())
+        values = [float(score) - start for scores in self.scores.values() for score in scores.ravel()]
+        span = far_end(values) or max(values)
+        return start + np.linspace(0.0, span if span > ROUNDING * abs(start) else 1.0, THRESHOLDS)
 
     @cached_property
     def profiles(self) -> Mapping[str, Profile]:
@@ -135,13 +138,15 @@ def _height(pool: Pool, instance: str, policy: str) -> tuple[float, float | None
     mean, gap = found
     if _has_gaps(pool):
         return None if gap is None else (gap.mean, gap.half_width)
-    lowest = min(other[0].mean for name in pool.policies if (other := pooled(pool, (instance, name))))
-    width = None if mean.half_width is None else 100 * mean.half_width / abs(lowest)
-    return 100 * (mean.mean / lowest - 1), width
+    least = lowest(pool, instance)
+    if least == 0:
+        return None
+    width = None if mean.half_width is None else 100 * mean.half_width / abs(least)
+    return 100 * (mean.mean - least) / abs(least), width
 
 
 def _has_gaps(pool: Pool) -> bool:
-    return all(result.reference is not None for result in pool.results.values())
+    return all(result.reference for result in pool.results.values())
 
 
 def forest_label(pool: Pool) -> str:

@@ -28,10 +28,10 @@ from echelon.experiments.grid_figures import (
 )
 from echelon.experiments.league import key
 from echelon.experiments.measured import Spread
-from echelon.experiments.page import counted, figure, page, paragraph, prose, write_page
+from echelon.experiments.page import counted, figure, page, paragraph, prose, without_result, write_page
 from echelon.experiments.palette import looks
 from echelon.experiments.plots import save_figure
-from echelon.experiments.pool import GRID_TABLE, Pool, pooled, read_pool
+from echelon.experiments.pool import GRID_TABLE, Pool, lowest, pooled, read_pool
 from echelon.experiments.resampling import FEWEST
 from echelon.experiments.statistics import Interval
 from echelon.experiments.tables import csv_text, latex
@@ -78,10 +78,11 @@ def _page(across: Across, figures: Sequence[str], policy_looks: Looks) -> str:
         counted(len(pool.policies), "policy", "policies"),
         f"seeds {', '.join(map(str, pool.seeds))}" if pool.seeds else "no seed in common",
     ]
+    failures = without_result((f"{one.place}: {one.reason}" for one in pool.failures), "the runs")
     header = (
         f'<header>\n<p class="eyebrow">Echelon · comparison over runs</p>\n<h1>{escape(pool.name)}</h1>\n'
         f'<p class="facts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>\n'
-        f"{paragraph('answer', _answer(across))}{paragraph('ties', _scope(across))}{_failures(pool)}</header>"
+        f"{paragraph('answer', _answer(across))}{paragraph('ties', _scope(across))}{failures}</header>"
     )
     main = (
         f'<section id="figures"><h2>Over all instances</h2><div class="grid">{"".join(figures)}</div></section>\n'
@@ -124,10 +125,15 @@ def _scope(across: Across) -> str:
     pool = across.pool
     seeds, shared = counted(len(pool.seeds), "seed"), counted(len(pool.shared), "instance")
     parts = []
+    if not pool.shared:
+        return (
+            "Nothing is said over all instances: there is none on which every policy has a result of a common seed and "
+            "costs something."
+        )
     if len(pool.shared) < len(pool.instances):
         parts.append(
             f"Figures over all instances are about the {shared} of {len(pool.instances)} on which every policy has a "
-            f"result of the same {seeds}."
+            f"result of the same {seeds}{_some_cost(pool)}."
         )
     if across.over is None:
         parts.append(
@@ -138,12 +144,9 @@ def _scope(across: Across) -> str:
     return " ".join(parts)
 
 
-def _failures(pool: Pool) -> str:
-    if not pool.failures:
-        return ""
-    items = "".join(f"<li>{escape(f'{one.place}: {one.reason}')}</li>" for one in pool.failures)
-    count = counted(len(pool.failures), "part")
-    return f'<div class="caution"><p>{count} of the runs without a result:</p><ul>{items}</ul></div>'
+def _some_cost(pool: Pool) -> str:
+    free = any(lowest(pool, instance) == 0 for instance in pool.instances)
+    return " and the lowest mean cost is not 0" if free else ""
 
 
 def _words(across: Across, name: str) -> Words:
@@ -232,18 +235,17 @@ def _table(pool: Pool, policy_looks: Looks) -> str:
 
 
 def _row(pool: Pool, instance: str) -> str:
-    found = [pooled(pool, (instance, policy)) for policy in pool.policies]
-    lowest = min(value[0].mean for value in found if value)
-    cells = "".join(_cell(value, lowest=lowest) for value in found)
+    least = lowest(pool, instance)
+    cells = "".join(_cell(pooled(pool, (instance, policy)), least=least) for policy in pool.policies)
     return f'<tr><th scope="row">{escape(instance)}</th>{cells}</tr>'
 
 
-def _cell(found: tuple[Spread, Spread | None] | None, *, lowest: float) -> str:
+def _cell(found: tuple[Spread, Spread | None] | None, *, least: float) -> str:
     if found is None:
         return '<td class="none">no result</td>'
     mean, gap = found
     above = "" if gap is None else f'<span class="kind">{prose(_percent(gap))}</span>'
-    mark = ' class="lowest"' if mean.mean == lowest else ""
+    mark = ' class="lowest"' if mean.mean == least else ""
     return f"<td{mark}>{prose(with_half_width(mean.mean, mean.half_width))}{above}</td>"
 
 
@@ -257,7 +259,7 @@ def _latex(pool: Pool) -> str:
         found = [pooled(pool, (instance, policy)) for policy in pool.policies]
         cells = (with_half_width(value[0].mean, value[0].half_width) if value else "" for value in found)
         rows.append([instance, *cells])
-    caption = f"Mean cost with {100 * pool.confidence:g} % intervals over seeds {', '.join(map(str, pool.seeds))}."
+    caption = f"Mean cost with {100 * pool.confidence:g} % intervals over seeds or, of one seed, over replications."
     return latex(caption, ["Instance", *pool.policies], rows, label="pooled")
 
 
@@ -267,12 +269,14 @@ def _notes(pool: Pool) -> Iterator[str]:
         f"± is the half width of Student's {100 * pool.confidence:g} % interval over seeds. Of one seed it is the "
         "interval over replications."
     )
-    yield (
-        f"Across instances, costs are compared as % above {yardstick(pool)}. Interquartile mean, performance profiles "
-        "and probability of improvement have bootstrap intervals, drawn again within each instance where there are "
-        "several seeds: Agarwal, R., Schwarzer, M., Castro, P. S., Courville, A. C., Bellemare, M. G. (2021). Deep "
-        "reinforcement learning at the edge of the statistical precipice. NeurIPS."
-    )
+    if pool.shared:
+        yield (
+            f"Across instances, costs are compared as % above {yardstick(pool)}. Interquartile mean, performance "
+            "profiles and probability of improvement have bootstrap intervals. They draw the seeds of each instance "
+            f"again, or whole instances if there are fewer than {FEWEST['runs']} seeds: Agarwal, R., Schwarzer, M., "
+            "Castro, P. S., Courville, A. C., Bellemare, M. G. (2021). Deep reinforcement learning at the edge of the "
+            "statistical precipice. NeurIPS."
+        )
     for instance in pool.instances:
         if citation := pool.results[instance].citation:
             yield f"{instance}: {citation}"

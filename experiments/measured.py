@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from echelon.envs.errors import ConfigError
 from echelon.experiments.evaluate import estimate
 from echelon.experiments.folder_tables import Row, number, rows
 
@@ -56,12 +57,17 @@ def read_measured(file: Path) -> dict[Key, Measured]:
     """The results by problem and policy."""
     columns: defaultdict[Key, list[tuple[float | None, ...]]] = defaultdict(list)
     for row in rows(file, RESULTS):
-        columns[row["problem"], row["policy"]].append(_values(row))
+        columns[row["problem"], row["policy"]].append(_values(row, file))
     return {key: _measured(iter(found)) for key, found in columns.items()}
 
 
-def _values(row: Row) -> tuple[float | None, ...]:
-    return *(float(row[kind]) for kind in COST_KINDS), number(row.get("fill_rate"))
+def _values(row: Row, file: Path) -> tuple[float | None, ...]:
+    costs = [number(row[kind]) for kind in COST_KINDS]
+    if None in costs:
+        kind = COST_KINDS[costs.index(None)]
+        place = f"policy {row['policy']!r} on {row['problem']!r}"
+        raise ConfigError([f"{file}: {kind} of {place} must be a finite number (got {row[kind]!r})"])
+    return *costs, number(row.get("fill_rate"))
 
 
 def _measured(found: Iterator[tuple[float | None, ...]]) -> Measured:

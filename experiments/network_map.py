@@ -21,7 +21,7 @@ SOURCE = 11
 EARLY, LATE = (0.0, 0.5), (0.5, 1.0)
 """Where a link bends that is the only one into its target, or else the only one out of its source."""
 LONGEST_NAME = 14
-SMALLEST = 0.62
+SMALLEST = 0.85
 """To how much of its size a narrow screen may shrink the drawing before it scrolls."""
 
 BAR_Y, BAR_X = 11, 44

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -53,6 +54,13 @@ def figure(heading: str, drawing: str, caption: str) -> str:
 def paragraph(style_class: str, text: str) -> str:
     """Text as a paragraph; nothing where there is none."""
     return f'<p class="{style_class}">{prose(text)}</p>' if text else ""
+
+
+def without_result(parts: Iterable[str], of: str) -> str:
+    """A box that names what has no result, and why; nothing where all has."""
+    items = [f"<li>{escape(part)}</li>" for part in parts]
+    lead = f"{counted(len(items), 'part')} of {of} without a result:"
+    return f'<div class="caution"><p>{lead}</p><ul>{"".join(items)}</ul></div>' if items else ""
 
 
 def prose(text: str) -> str:

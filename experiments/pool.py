@@ -6,7 +6,6 @@ configs have them. What a sweep varies becomes instances if it is part of the pr
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from echelon.envs.errors import ConfigError
 from echelon.envs.yaml_io import load_yaml
 from echelon.experiments.evaluate import estimate
 from echelon.experiments.findings import as_text
+from echelon.experiments.folder_tables import rows
 from echelon.experiments.measured import Spread
 from echelon.experiments.run_folder import PolicyResult, Result, Run, read_run
 
@@ -54,12 +54,14 @@ class Pool:
 
     @cached_property
     def shared(self) -> tuple[str, ...]:
-        """The instances on which every policy has a result of every common seed."""
+        """The instances on which every policy has a result of every common seed, and costs can be told in per cent."""
         seeds = set(self.seeds)
         return tuple(
             instance
             for instance in self.instances
-            if all(seeds <= set(self.cells.get((instance, policy), {})) for policy in self.policies)
+            if seeds
+            and lowest(self, instance) != 0
+            and all(seeds <= set(self.cells.get((instance, policy), {})) for policy in self.policies)
         )
 
     @cached_property
@@ -97,6 +99,11 @@ def _over_seeds(values: Sequence[float], pool: Pool) -> Spread:
     return Spread(values[0], None) if found is None else Spread(found.mean, found.half_width)
 
 
+def lowest(pool: Pool, instance: str) -> float:
+    """The lowest mean cost of any policy on an instance."""
+    return min(found[0].mean for policy in pool.policies if (found := pooled(pool, (instance, policy))))
+
+
 def excess(pool: Pool, policy: str) -> list[list[float]]:
     """[seeds, instances] per cent of cost above the yardstick, on the instances that all policies share.
 
@@ -110,21 +117,25 @@ def _above(pool: Pool, instance: str, policy: str, seed: int, *, known: bool) ->
     cell = pool.cells[instance, policy][seed]
     if known and cell.gap is not None:
         return cell.gap
-    means = [found[0].mean for other in pool.policies if (found := pooled(pool, (instance, other)))]
-    return 100 * (cell.mean - min(means)) / abs(min(means))
+    least = lowest(pool, instance)
+    return 100 * (cell.mean - least) / abs(least)
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
     """A problem of one run as the config of the run has it."""
 
+    folder: Path
     run: Run
     result: Result
     section: Mapping[str, Any]
 
 
 def read_pool(folders: Sequence[Path]) -> Pool:
-    """Read run folders, and the folders of grids that hold them. Raises `ConfigError` if none has results."""
+    """Read run folders, and the folders of grids that hold them.
+
+    Raises `ConfigError` if none has results, if two differ in the same cell, or if their confidence differs.
+    """
     failures: list[Failure] = []
     found: list[_Found] = []
     runs = 0
@@ -132,7 +143,7 @@ def read_pool(folders: Sequence[Path]) -> Pool:
         run = read_run(folder)
         runs += 1
         config = load_yaml(folder / "config.yaml").data
-        found += [_Found(run, result, config["problems"][result.name]) for result in run.results]
+        found += [_Found(folder, run, result, config["problems"][result.name]) for result in run.results]
         failed = run.manifest.get("failed") or {}
         failures += [Failure(f"{label}: {cell}", str(fault)) for cell, fault in failed.items()]
     if not found:
@@ -146,13 +157,12 @@ def _members(folders: Sequence[Path], failures: list[Failure]) -> Iterator[tuple
         if not (folder / GRID_TABLE).exists():
             yield folder.name, folder
             continue
-        with (folder / GRID_TABLE).open(encoding="utf-8", newline="") as lines:
-            for row in csv.DictReader(lines):
-                member = folder / row["label"]
-                if (member / "summary.csv").exists():
-                    yield row["label"], member
-                else:
-                    failures.append(Failure(row["label"], f"no results ({row.get('status') or 'not begun'})"))
+        for row in rows(folder / GRID_TABLE, ["label"]):
+            member = folder / row["label"]
+            if (member / "summary.csv").exists():
+                yield row["label"], member
+            else:
+                failures.append(Failure(row["label"], f"no results ({row.get('status') or 'not begun'})"))
 
 
 def _pool(folders: Sequence[Path], found: Sequence[_Found], failures: Sequence[Failure], runs: int) -> Pool:
@@ -161,7 +171,9 @@ def _pool(folders: Sequence[Path], found: Sequence[_Found], failures: Sequence[F
     for problem in dict.fromkeys(one.result.name for one in found):
         ran = [(name, section) for one in found if one.result.name == problem for name, section in _policies(one)]
         policy_names |= {(problem, *key): name for key, name in _names(ran).items()}
+    _require_one_confidence(found)
     cells: defaultdict[Place, dict[int, PolicyResult]] = defaultdict(dict)
+    origins: dict[tuple[str, str, int], Path] = {}
     results: dict[str, Result] = {}
     values: dict[str, Mapping[str, Any]] = {}
     for one in found:
@@ -172,10 +184,25 @@ def _pool(folders: Sequence[Path], found: Sequence[_Found], failures: Sequence[F
         seed = int(one.run.manifest.get("seed", 0))
         for policy, (name, section) in zip(one.result.policies, _policies(one), strict=True):
             known = policy_names[one.result.name, name, _text(section)]
-            cells[instance, known].setdefault(seed, policy)
+            origin = origins.setdefault((instance, known, seed), one.folder)
+            # What a sweep leaves as it is, every run of the grid holds; by the seed it is the same everywhere.
+            if _differ(cells[instance, known].setdefault(seed, policy), policy):
+                cell = f"policy {known!r} on {instance!r} with seed {seed}"
+                raise ConfigError([f"{origin} and {one.folder} differ in the result of {cell}: leave one of them out"])
     names = dict.fromkeys(name for _, name in cells)
     title = " + ".join(folder.resolve().name for folder in folders[:3]) + (" + …" if len(folders) > 3 else "")
     return Pool(title, tuple(results), tuple(names), results, values, cells, tuple(failures), runs)
+
+
+def _differ(one: PolicyResult, other: PolicyResult) -> bool:
+    return (one.mean, one.half_width) != (other.mean, other.half_width)
+
+
+def _require_one_confidence(found: Sequence[_Found]) -> None:
+    folders = {one.result.confidence: one.folder for one in found}
+    if len(folders) > 1:
+        told = ", ".join(f"{confidence:g} in {folder}" for confidence, folder in sorted(folders.items()))
+        raise ConfigError([f"runs must have intervals of one confidence (got {told})"])
 
 
 def _policies(one: _Found) -> list[tuple[str, Mapping[str, Any]]]:
@@ -193,12 +220,20 @@ def _names(found: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[Place, str]:
         keys = dict.fromkeys(key for leaves in variants.values() for key in leaves)
         missing = object()
         apart = [key for key in keys if len({_text(v.get(key, str(missing))) for v in variants.values()}) > 1]
-        for text, leaves in variants.items():
-            said = ", ".join(
-                f"{key.rpartition('.')[2].replace('_', ' ')} {as_text(leaves[key])}" for key in apart if key in leaves
-            )
-            names[name, text] = f"{name} ({said})" if said and len(variants) > 1 else name
+        for text, said in zip(variants, _said([*variants.values()], apart), strict=True):
+            names[name, text] = f"{name} ({said})" if said else name
     return names
+
+
+def _said(variants: Sequence[Mapping[str, Any]], apart: Sequence[str]) -> list[str]:
+    """What sets each variant apart, in as few words as tell them all: six digits may be the same for two values."""
+    said: list[str] = []
+    for whole_key, write in ((False, as_text), (False, _text), (True, _text)):
+        words = {key: (key if whole_key else key.rpartition(".")[2]).replace("_", " ") for key in apart}
+        said = [", ".join(f"{words[key]} {write(one[key])}" for key in apart if key in one) for one in variants]
+        if len(set(said)) == len(said):
+            break
+    return said
 
 
 def _leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -18,7 +18,7 @@ from echelon.experiments.drawing import inline_svg
 from echelon.experiments.findings import answer, as_text, caution, ties
 from echelon.experiments.league import key, league_table
 from echelon.experiments.network_map import LARGEST
-from echelon.experiments.page import counted, figure, page, paragraph, prose, write_page
+from echelon.experiments.page import counted, figure, page, paragraph, prose, without_result, write_page
 from echelon.experiments.palette import looks
 from echelon.experiments.plots import Drawn, Looks, draw_all, path_names, plane_names, save, style
 from echelon.experiments.run_folder import Result, Run, read_run
@@ -74,9 +74,12 @@ def _header(run: Run) -> str:
     ]
     facts = [counted(count, noun, _PLURALS.get(noun, "")) for count, noun in counts]
     facts += [f"{label} {str(run.manifest[key])[:10]}" for key, label in _FACTS.items() if key in run.manifest]
+    failed = run.manifest.get("failed") or {}
+    failures = without_result((f"{cell}: {fault}" for cell, fault in failed.items()), "the run")
     return (
         f'<header>\n<p class="eyebrow">Echelon · comparison of policies</p>\n<h1>{escape(run.name)}</h1>\n'
-        f'<p class="facts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>\n{_answers(run)}</header>'
+        f'<p class="facts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>\n'
+        f"{_answers(run)}{failures}</header>"
     )
 
 

@@ -101,6 +101,8 @@ class Result:
     """Periods at the start that do not count."""
     confidence: float
     replications: int
+    """Of the policy that has the most; they differ where a precision was asked for."""
+    fewest_replications: int
     network: Mapping[str, Any] | None
     policies: tuple[PolicyResult, ...]
 
@@ -158,9 +160,7 @@ def read_run(folder: Path) -> Run:
     results = []
     for name, found in summary.items():
         policies = sorted((_policy(row, tables, file=file) for row in found), key=lambda policy: policy.mean)
-        replications = max(
-            (m.replications for (problem, _), m in tables.measured.items() if problem == name), default=0
-        )
+        replications = [m.replications for (problem, _), m in tables.measured.items() if problem == name] or [0]
         results.append(_result(found[0], described.get(name, {}), networks.get(name), policies, replications))
     config = folder / "config.yaml"
     text = config.read_text(encoding="utf-8") if config.exists() else ""
@@ -206,7 +206,7 @@ def _result(
     described: Mapping[str, Any],
     network: Mapping[str, Any] | None,
     policies: list[PolicyResult],
-    replications: int,
+    replications: list[int],
 ) -> Result:
     return Result(
         name=row["problem"],
@@ -221,7 +221,8 @@ def _result(
         periods=int(described.get("periods") or 0),
         warm_up=int(described.get("warm_up") or 0),
         confidence=_confidence(row),
-        replications=replications,
+        replications=max(replications),
+        fewest_replications=min(replications),
         network=network,
         policies=tuple(policies),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from echelon.experiments.by_node import Value, drawn_policies, stock
+from echelon.experiments.by_node import MOST_NODES, Value, drawn_policies, stock
 from echelon.experiments.canvas import Looks
 from echelon.experiments.findings import with_half_width
 from echelon.experiments.network_map import Bar, network_map
@@ -13,8 +13,6 @@ from echelon.experiments.palette import INK, MUTED, style_variables, variable
 from echelon.experiments.run_folder import PolicyResult, Result
 
 MOST_BARS = 4
-MOST_NODES = 12
-"""Nodes up to which stock is drawn into the map."""
 
 _LIGHT = f"""
 .network{{font:12px sans-serif}} .network text{{text-anchor:middle;fill:{INK}}} .network .name{{font-weight:600}}
@@ -26,7 +24,7 @@ _LIGHT = f"""
 
 
 def stock_policies(result: Result) -> list[PolicyResult]:
-    """The policies whose stock is drawn into the map."""
+    """The policies whose stock is drawn into the map; in a large network stock is known by echelon only."""
     small = result.network is not None and len(result.network["nodes"]) <= MOST_NODES
     return drawn_policies(result)[:MOST_BARS] if small else []
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from echelon.experiments.canvas import slug
-from echelon.experiments.findings import reference_name, verdict, with_half_width
+from echelon.experiments.findings import reference_name, replications, verdict, with_half_width
 from echelon.experiments.run_folder import PolicyResult, Result, Run
 
 LEAGUE = [
@@ -95,7 +95,7 @@ def league_latex(result: Result) -> str:
     body = [_league_row(result, policy) for policy in result.policies]
     level = f"{100 * result.confidence:g} %"
     caption = (
-        f"{result.name}: cost with {level} confidence intervals over {result.replications:,} replications"
+        f"{result.name}: cost with {level} confidence intervals over {replications(result)}"
         f"{'; gap to ' + reference_name(result) if gap else ''}."
     )
     columns = ["Policy", cost, *gap, "Fill rate (%)", "Verdict"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,9 +38,9 @@ def of_single(now: Single, start: Single) -> Shown:
             ("Fill rate", f"{100 * now.fill_rate:.1f} %", "of demand is met at once"),
         ]
     )
-    frontier = [_served(single.frontier) for single in (now, start)]
-    ends = Axis("fill rate (%)", 60, 100)
-    left = _frontier(*frontier, point=now.point, x=ends, y="cost of stock a week")
+    least = min(60, math.floor(now.point[0] / 10) * 10)
+    frontier = [[point for point in single.frontier if point[0] >= least] for single in (now, start)]
+    left = _frontier(*frontier, point=now.point, x=Axis("fill rate (%)", least, 100), y="cost of stock a week")
     lines = [
         Line("stock", [(level, stock) for level, stock, _ in now.by_level], COST_COLOURS["holding"]),
         Line("shortage", [(level, short) for level, _, short in now.by_level], COST_COLOURS["stockout"]),
@@ -107,10 +108,6 @@ def of_placement(now: Placement, start: Placement) -> Shown:
 
 def _costs(found: Placement) -> list[float]:
     return [float(cost) for cost in found.solution.stage_cost]
-
-
-def _served(points: Sequence[Point]) -> list[Point]:
-    return [point for point in points if point[0] >= 60]
 
 
 def _frontier(now: Sequence[Point], start: Sequence[Point], *, point: Point, x: Axis, y: str) -> Options:

@@ -1,6 +1,7 @@
 """Commands of Echelon in processes of their own that can be killed, without the seconds that its imports take.
 
 A server runs one command itself, so that everything is imported and compiled, and forks a process for every other one.
+Runs make no figures, which take longer than all the rest.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Commands:
         self.folder, self.warm_up = folder, warm_up
 
     def __enter__(self) -> Self:
-        command = [sys.executable, str(Path(__file__).resolve()), *map(str, self.warm_up)]
+        command = [sys.executable, str(Path(__file__).resolve()), *_words(self.warm_up)]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.server = subprocess.Popen(command, cwd=self.folder, **pipes)
         return self
@@ -63,12 +64,16 @@ class Commands:
         limit: int | None = None,
     ) -> list[Ended]:
         """Run some commands at the same time."""
-        request = {"commands": [[str(word) for word in command] for command in commands], "end": end, "limit": limit}
+        request = {"commands": [_words(command) for command in commands], "end": end, "limit": limit}
         assert self.server.stdin is not None
         assert self.server.stdout is not None
         self.server.stdin.write(json.dumps(request) + "\n")
         self.server.stdin.flush()
         return [Ended(*answer) for answer in json.loads(self.server.stdout.readline())]
+
+
+def _words(command: Sequence[str | Path]) -> list[str]:
+    return [*map(str, command), *(["--no-report"] if command[:1] == ("run",) else [])]
 
 
 def _serve() -> None:

@@ -268,7 +268,7 @@ problems:
 """
     manifest = json.loads((made(tmp_path, text=text) / "manifest.json").read_bytes())
     assert manifest["left_out"]["shop / pathwise"].startswith("agent: pathwise gradients need costs without steps")
-    with pytest.raises(ConfigError, match="policies.pathwise.agent: pathwise gradients need costs without steps"):
+    with pytest.raises(ConfigError, match=r"policies\.pathwise\.agent: pathwise gradients need costs without steps"):
         run_experiment(config(tmp_path, text=text.replace(", where_it_applies: true", "")), out=tmp_path / "other")
 
 

@@ -28,15 +28,15 @@ replications: 20
 problems:
   shop:
     id: echelon/LostSales-v0
-    parameters: {lead_time: 1, stockout_cost: 9, periods: 60, warm_up: 10}
+    parameters: {lead_time: 1, stockout_cost: 9, periods: 40, warm_up: 10}
     policies:
       base stock: {baseline: base_stock, options: {levels: [12]}}
-      PPO: {agent: ppo, steps: 1200, copies: 8, settings: {n_steps: 8, batch_size: 32, n_epochs: 1}}
+      PPO: {agent: ppo, steps: 640, copies: 8, settings: {n_steps: 8, batch_size: 32, n_epochs: 1}}
       controlled:
         agent: controlled
         steps: 20
-        settings: {generations: 4, rollouts: 100, validation_replications: 50, epochs: 4}
-      pathwise: {agent: pathwise, steps: 6, settings: {batch: [32, 64], hidden: [8], unroll: 4, tail: 4}}
+        settings: {generations: 3, rollouts: 100, validation_replications: 50, epochs: 4}
+      pathwise: {agent: pathwise, steps: 4, settings: {batch: [32, 64], hidden: [8], unroll: 4, tail: 4}}
 """
 WIDE = """\
 name: wide

@@ -418,7 +418,7 @@ class TestDryRun:
         assert found.memory == planned_memory(make_problem("echelon/LostSales-v0", lead_time=1), 20)
 
     def test_it_prints_what_would_run(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        print_dry_run(grid(tmp_path, self.TEXT + "seeds: [0, 1, 2]\n", "precision=0.5"))
+        print_dry_run(grid(tmp_path, self.TEXT + "seeds: [0, 1, 2]\n", "replications=100", "precision=0.5"))
         printed = capsys.readouterr().out
         for line in (
             "tiny: 3 runs, 6 cells",
@@ -426,11 +426,11 @@ class TestDryRun:
             "  base: base_stock, 3 cells",
             "  learner: ppo, 4,000 periods, 3 cells",
             "  exact of shop: clark_scarf needs backorders at every outlet",
-            "evaluation: at least 132,000 node-periods",
+            "evaluation: at least 660,000 node-periods",
             "training: 12,000 periods of ppo",
         ):
             assert f"{line}\n" in printed
-        assert re.search(r"shop +3 +2 +1 +1 +1,100 +≥ 20 ", printed)
+        assert re.search(r"shop +3 +2 +1 +1 +1,100 +≥ 100 ", printed)
 
     def test_long_lists_are_cut_and_counted(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         print_dry_run(grid(tmp_path, SHOP + f"seeds: {list(range(50))}\n"))

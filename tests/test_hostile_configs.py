@@ -85,7 +85,9 @@ HOSTILE: dict[str, str] = {
     "infinite precision": SHOP + "precision: .inf\n",
     "no precision": SHOP + "precision: 0\n",
     "a truth value for precision": SHOP + "precision: true\n",
-    "fewer replications at most than at first": SHOP + "precision: 1\nmost_replications: 10\n",
+    "precision from 20 replications": SHOP + "precision: 1\n",
+    "fewer replications at most than at first": SHOP.replace("20", "200") + "precision: 1\nmost_replications: 10\n",
+    "more replications at first than at most": SHOP.replace("20", "2000000") + "precision: 1\n",
     "too many replications": edit(("20", "1000000000000")),
     "a number of 5,000 digits": edit(("20", "9" * 5000)),
     "a hexadecimal number of 10,000 digits": edit(("20", "0x" + "f" * 10000)),
@@ -250,10 +252,10 @@ WHOLE: dict[str, Any] = {
     "name": "whole",
     "seed": 1,
     "seeds": [0, 1],
-    "replications": 20,
+    "replications": 200,
     "precision": 1.5,
     "confidence": 0.9,
-    "sweep": {"problems.line.parameters.demand_mean": [4, 5], "replications": [10, 20]},
+    "sweep": {"problems.line.parameters.demand_mean": [4, 5], "replications": [100, 200]},
     "policies": {"exact": {"baseline": "clark_scarf", "where_it_applies": True}, "b": {"baseline": "base_stock"}},
     "problems": {
         "{demand} L{lead_time}": {

@@ -26,6 +26,7 @@ from echelon.experiments.palette import looks
 from echelon.experiments.plots import figures, style, write_plots
 from echelon.experiments.report import render, write_report
 from echelon.experiments.run_folder import COST_KINDS, RESULTS, SUMMARY, TRACE, TRAINING, Result, read_run
+from echelon.experiments.tables import league_latex
 
 EVIL = '<script>alert(\'"$x_1$&")</script>'
 """A name that breaks a page, an attribute, or a formula that is not escaped."""
@@ -448,6 +449,50 @@ def test_one_policy_without_interval_reference_network_or_training_makes_a_page(
     ]
 
 
+def test_revenue_makes_costs_negative_and_shares_are_of_what_is_paid(tmp_path: Path) -> None:
+    rows = [
+        summary("lost sales", "earns (more)", "baseline", -40.0, verdict="best"),
+        summary("lost sales", "earns less", "learned", -39.0, **paired(1.0, 0.1)),
+    ]
+    folder = write_run(tmp_path, rows)
+    paid = dict.fromkeys(COST_KINDS, 0.0) | {"purchase": 45.0, "holding": 15.0, "revenue": -100.0}
+    cells = [{"problem": row["problem"], "policy": row["policy"], **paid} for row in rows for _ in range(2)]
+    write_csv(folder / "results.csv", RESULTS, cells)
+    text = said(render(read_run(folder)))
+    assert "earns (more) costs \N{MINUS SIGN}40.000 ± 0.012 a period: below earns less" in text
+    alternative = words(read_run(folder).results[0], "breakdown").alternative
+    assert "The largest part: earns (more) purchase, 75 %; earns less purchase, 75 %." in alternative
+
+
+def test_what_has_failed_is_named_at_the_head_of_the_page(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, LOST_SALES)
+    assert "without a result" not in said(render(read_run(folder)))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"failed": {"lost sales/SAC": f"died, {EVIL}"}}))
+    page = render(read_run(folder))
+    assert Page(page).faults == []
+    assert f"1 part of the run without a result:lost sales/SAC: died, {EVIL}" in said(page.split("</header>")[0])
+
+
+def test_policies_of_different_numbers_of_replications_are_said_to_differ(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, LOST_SALES)
+    assert "over 2 replications;" in words(read_run(folder).results[0], "cost").caption
+    with (folder / "results.csv").open(encoding="utf-8", newline="") as lines:
+        cells = list(csv.DictReader(lines))
+    write_csv(folder / "results.csv", RESULTS, [*cells, *(cell for cell in cells if cell["policy"] == "PPO")])
+    result = read_run(folder).results[0]
+    assert "over 2 to 4 replications;" in words(result, "cost").caption
+    assert "over 2 to 4 replications;" in league_latex(result)
+
+
+def test_a_cost_that_is_no_number_is_named(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, LOST_SALES[:1])
+    row = {"problem": "lost sales", "policy": "a b"} | dict.fromkeys(COST_KINDS, 0.0) | {"stockout": "nan"}
+    write_csv(folder / "results.csv", RESULTS, [row])
+    with pytest.raises(ConfigError, match=r"stockout of policy 'a b' on 'lost sales' must be a finite number"):
+        read_run(folder)
+
+
 def test_a_discounted_cost_is_not_called_a_cost_per_period(tmp_path: Path) -> None:
     folder = write_run(tmp_path, [summary("lost sales", "PPO", "learned", 48.0, verdict="best")])
     (folder / "problems.json").write_text(json.dumps({"lost sales": {"objective": "discounted cost"}}))
@@ -530,7 +575,8 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
 
 
 def test_a_missing_column_and_a_missing_mean_are_named(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, [LOST_SALES[0] | {"mean": math.nan}])
+    folder = write_run(tmp_path, LOST_SALES[:1])
+    write_csv(folder / "summary.csv", SUMMARY, [LOST_SALES[0] | {"mean": math.nan}])
     with pytest.raises(ConfigError, match=r"mean of policy 'PPO' on 'lost sales' must be a number \(got 'nan'\)"):
         read_run(folder)
     (folder / "results.csv").write_text("problem,policy\n")
@@ -568,6 +614,15 @@ def test_a_map_shows_every_node_once_apart_and_every_link_to_the_right(described
     for link in described["links"]:
         assert link["source"] == "outside" or place[link["source"]][0] + width < place[link["target"]][0]
     assert drawing.count("L = 3") == len(described["links"])
+
+
+def test_a_map_keeps_its_words_readable_on_a_phone() -> None:
+    drawing = network_map(network(4, [("outside", "n0"), ("n0", "n1"), ("n1", "n2"), ("n2", "n3")]), label="four")
+    assert drawing is not None
+    found = re.search(r'width="(\d+)" style="min-width:(\d+)px"', drawing)
+    assert found is not None
+    width, least = map(int, found.groups())
+    assert 0.8 * width <= least <= width
 
 
 def test_a_network_too_large_to_draw_is_described_and_not_drawn(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from echelon.experiments.observed import BULLWHIP, POLICY_MAP
 from echelon.experiments.palette import looks
 from echelon.experiments.plots import figures, style
 from echelon.experiments.pool import excess, pooled, read_pool
-from echelon.experiments.report import remake
+from echelon.experiments.report import remake, render
 from echelon.experiments.run_folder import COST_KINDS, SUMMARY, Result, read_run
 
 EVIL = "<img src=x onerror='alert(1)'>&{_%}"
@@ -308,6 +308,8 @@ def test_nodes_of_a_large_network_stand_together_by_echelon(folder: Path, tmp_pa
     assert (first.name, first.values) == ("echelon 1 (1 node)", {"learned": (2.0, 0.1)})
     assert (second.name, second.values) == ("echelon 2 (9 nodes)", {"learned": (18.0, None)})
     assert by_node.bullwhip(large)[1].values == {"learned": (5.0, None)}
+    assert "Bars: mean stock" in Page(render(read_run(folder))).text
+    assert "Bars: mean stock" not in Page(render(read_run(tmp_path / "run"))).text
 
 
 def test_a_run_without_observations_is_reported_without_them(folder: Path, tmp_path: Path) -> None:
@@ -434,7 +436,7 @@ def test_a_policy_with_other_settings_is_another_policy_and_a_missing_cell_is_to
         config = json.loads((folder / "config.yaml").read_text())
         config["problems"]["shop"]["policies"]["learned"] = {"agent": "ppo", "settings": {"gamma": 0.9 + 0.05 * rank}}
         (folder / "config.yaml").write_text(json.dumps(config))
-    pool = read_pool(folders)
+    pool = read_pool(folders)  # the other policies are in both, with the same results
     assert {"learned (gamma 0.9)", "learned (gamma 0.95)", "base stock", EVIL} == set(pool.policies)
     assert pool.seeds == (1,)
     rows = [line for line in (folders[1] / "summary.csv").read_text().splitlines() if "base stock" not in line]
@@ -443,6 +445,85 @@ def test_a_policy_with_other_settings_is_another_policy_and_a_missing_cell_is_to
     (folders[1] / "config.yaml").write_text(json.dumps(config))
     text = write_grid_report(folders, tmp_path / "two.html").read_text(encoding="utf-8")
     assert "no result" in Page(text).text
+
+
+def changed(folder: Path, *, parameters: Mapping[str, Any] = {}, costs: Mapping[str, Any] = {}) -> Path:
+    """A run with other parameters of its problem in the config, or other columns in the summary of every policy."""
+    config = json.loads((folder / "config.yaml").read_text())
+    for section in config["problems"].values():
+        section["parameters"] |= parameters
+    (folder / "config.yaml").write_text(json.dumps(config))
+    with (folder / "summary.csv").open(encoding="utf-8", newline="") as lines:
+        rows = [{**row, **costs} for row in csv.DictReader(lines)]
+    write_csv(folder / "summary.csv", rows)
+    return folder
+
+
+def test_two_results_of_one_cell_and_seed_are_refused(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / name, scale=scale) for name, scale in (("a", 1.0), ("b", 1.1))]
+    told = f"{folders[0]} and {folders[1]} differ in the result of policy 'learned' on 'shop' with seed 1"
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        read_pool(folders)
+    assert read_pool([folders[0], folders[0]]).seeds == (1,)
+
+
+def test_intervals_of_different_confidence_are_not_put_together(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
+    changed(folders[1], costs={"confidence": 0.9})
+    with pytest.raises(ConfigError, match=r"intervals of one confidence \(got 0.9 in .*b, 0.95 in .*a\)"):
+        read_pool(folders)
+
+
+def test_values_that_differ_in_the_seventh_digit_are_two_instances(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / name, cost=cost) for name, cost in (("a", 1234567.0), ("b", 1234568.0))]
+    assert read_pool(folders).instances == ("shop (stockout cost 1234567.0)", "shop (stockout cost 1234568.0)")
+
+
+def test_settings_of_the_same_last_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / name) for name in ("a", "b")]
+    for folder, name in zip(folders, ("up", "down"), strict=True):
+        changed(folder, parameters={name: {"mean": 5}})
+    assert read_pool(folders).instances == ("shop (parameters.up.mean 5)", "shop (parameters.down.mean 5)")
+
+
+def test_a_cost_below_zero_is_compared_the_right_way_round(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", scale=-1.0)
+    pool = read_pool([changed(run, costs={"reference": "", "gap_percent": "", "gap_half_width": ""})])
+    heights = {name: value for name, (value, _) in forest(pool)[0].values.items()}
+    assert heights == {name: pytest.approx(100 * (5.2 - mean) / 5.2) for name, mean in MEANS.items()}
+    assert excess(pool, "learned") == [[pytest.approx(heights["learned"])]]
+
+
+def test_where_the_lowest_mean_is_zero_there_are_no_percentages(tmp_path: Path) -> None:
+    free = {"mean": 0.0, "reference": "", "gap_percent": "", "gap_half_width": ""}
+    folders = [changed(write_run(tmp_path / "free"), costs=free), write_run(tmp_path / "dear", cost=2.0)]
+    pool = read_pool(folders)
+    assert pool.shared == ("shop (stockout cost 2)",)
+    assert forest(pool)[0].values == {}
+    text = Page(write_grid_report(folders, tmp_path / "page.html").read_text(encoding="utf-8")).text
+    assert "about the 1 instance of 2 on which every policy has a result of the same 1 seed and the lowest mean" in text
+
+
+def test_runs_of_different_problems_and_policies_share_nothing_and_say_so(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / problem, problem=problem) for problem in ("one", "two")]
+    rows = [line for line in (folders[1] / "summary.csv").read_text().splitlines() if "learned" not in line]
+    (folders[1] / "summary.csv").write_text("\n".join(rows) + "\n")
+    rows = [line for line in (folders[0] / "summary.csv").read_text().splitlines() if "base stock" not in line]
+    (folders[0] / "summary.csv").write_text("\n".join(rows) + "\n")
+    pool = read_pool(folders)
+    assert (pool.seeds, pool.shared) == ((), ())
+    text = Page(write_grid_report(folders, tmp_path / "page.html").read_text(encoding="utf-8")).text
+    assert "Nothing is said over all instances" in text
+    assert "costs are compared as %" not in text
+
+
+def test_policies_that_differ_by_rounding_alone_have_a_profile(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / str(seed), seed=seed) for seed in range(5)]
+    for folder in folders:
+        changed(folder, costs={"mean": 5.2, "gap_percent": 10.0})
+    across = Across(read_pool(folders))
+    assert [profile.share[-1] for profile in across.profiles.values()] == [1.0] * 3
+    assert (np.diff(across.thresholds) > 0).all()
 
 
 def test_the_command_makes_one_run_again_and_pools_several(

@@ -13,6 +13,7 @@ from echelon.envs.policy import order_up_to
 from echelon.envs.scenarios import sample
 from echelon.envs.simulate import simulate
 from echelon.experiments.web_what_if_models import CHAIN_HOLDING, MEAN, placement, serial_chain, single
+from echelon.experiments.web_what_if_view import of_single
 
 CALLS: dict[str, Callable[[], object]] = {
     "single": lambda: single(lead_time=12, sd=6, holding_cost=4, stockout_cost=60),
@@ -74,6 +75,13 @@ def test_the_frontier_of_the_network_goes_through_its_own_optimum() -> None:
     assert dict(found.frontier)[95.0] == pytest.approx(found.solution.cost)
     costs = [cost for _, cost in found.frontier]
     assert costs == sorted(costs)
+
+
+def test_a_best_level_of_little_service_is_on_the_frontier_that_is_drawn() -> None:
+    now = single(lead_time=12, sd=6, holding_cost=4, stockout_cost=1)
+    left = of_single(now, now).left
+    assert left["xAxis"]["min"] <= now.point[0] < 60
+    assert left["series"][0]["data"][0][0] <= now.point[0]
 
 
 def test_more_patient_customers_never_cost_more() -> None:
