@@ -154,11 +154,11 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
         "with open_executor('local', workers=2, folder=Path()) as executor:\n"
         "    found = [executor.submit(os.getpid).result() for _ in range(2)]\n"
         "    [executor.submit(time.sleep, 60) for _ in range(2)]\n"
-        "    print(*found, flush=True)\n"
+        "    Path('workers').write_text(' '.join(map(str, found)))\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
-    workers = [int(word) for word in ended.stdout.split()]
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, cwd=tmp_path)
+    workers = [int(word) for word in (tmp_path / "workers").read_text(encoding="utf-8").split()]
     assert workers
     deadline = time.monotonic() + 10
     while any(is_alive(worker) for worker in workers) and time.monotonic() < deadline:
