@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
-Row = dict[str, str]
+from learning import Row, read_table
 
 MOST_MEAN, MOST_WORST = 0.3, 1.0
 """Percent that was asked on lead times 1 to 4."""
@@ -20,7 +19,7 @@ by simulation on that very network; differences are paired."""
 
 def generalist_section(results: Path) -> Iterator[str]:
     """The lines of `learning_generalist.py` and `learning_transfer.py`."""
-    unseen, transfer = (_rows(results / f"learning_{name}.csv") for name in ("generalist", "transfer"))
+    unseen, transfer = (read_table(results / f"learning_{name}.csv") for name in ("generalist", "transfer"))
     yield from ("", "## One policy for many problems", "", UNSEEN, "")
     yield "| instances of Zipkin (2008) | number | seeds | mean gap | worst gap | asked | met |"
     yield "|---|---|---|---|---|---|---|"
@@ -36,11 +35,6 @@ def generalist_section(results: Path) -> Iterator[str]:
     for network in dict.fromkeys(row["parameters"] for row in learned):
         yield _compared([row for row in learned if row["parameters"] == network])
     yield from ("", _trained(learned, "transfer"))
-
-
-def _rows(table: Path) -> list[Row]:
-    with table.open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def _lead_time(row: Row) -> int:

@@ -47,10 +47,9 @@ def copy_run(folder: Path) -> None:
     with (folder / "summary.csv").open(newline="") as stream:
         rows = [{**row, "wall_seconds": wall_seconds(folder, row)} for row in csv.DictReader(stream)]
     problems = {one.name: {"title": one.title, "source": one.reference_source} for one in run.results}
-    left_out = {
-        name: section.get("left_out", {})
-        for name, section in load_yaml(folder / "config.yaml").data["problems"].items()
-    }
+    sections = load_yaml(folder / "config.yaml").data["problems"]
+    planned = [name.split(" / ")[0] for name in run.manifest["left_out"]]
+    left_out = {name: len(section.get("left_out", {})) + planned.count(name) for name, section in sections.items()}
     names = ("echelon", "python", "numpy", "torch", "platform", "seed", "replications", "confidence", "seconds")
     write_json(
         TABLE.with_suffix(".json"),
@@ -75,7 +74,7 @@ def page() -> str:
     lines = [HEAD.format(replications=told["replications"], level=level, seed=told["seed"]).rstrip()]
     for name, problem in told["problems"].items():
         own = [row for row in rows if row["problem"] == name]
-        lines += section(name, problem, sorted(own, key=lambda row: float(row["mean"])), len(told["left_out"][name]))
+        lines += section(name, problem, sorted(own, key=lambda row: float(row["mean"])), told["left_out"][name])
     versions = ", ".join(f"{name} {told[name]}" for name in ("echelon", "python", "numpy", "torch"))
     lines += ["", f"Made on {told['platform']} with {versions}, in {told['seconds'] / 60:.0f} minutes.", ""]
     return "\n".join(lines)
