@@ -6,6 +6,7 @@ link, or in the spread of its echelon lead-time demand. So one learning rate sui
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -19,7 +20,7 @@ from echelon.envs.codec import Codec, Decision
 from echelon.envs.network import Network
 from echelon.envs.state import State
 
-START = float(np.log(np.e - 1))
+START = float(np.log(math.e - 1))
 """Its softplus is 1: an untrained network orders the mean."""
 SPREADS = 8.0
 """The range of echelon levels that the codec offers is so many standard deviations wide."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import math
 from itertools import product
 from math import comb, factorial
 
@@ -108,7 +109,7 @@ LAWS: list[Law] = [
     Deterministic(values=(2.5,)),
     Empirical(values=(0, 1, 1, 7)),
     Empirical(values=(0.25, 1.5, 1.5, 7)),
-    Empirical(values=(2**0.5, np.pi, np.e)),
+    Empirical(values=(2**0.5, np.pi, math.e)),
 ]
 
 
