@@ -41,20 +41,25 @@ class Lessons:
 
 
 def lessons_of(inputs: Tensor, links: Ints, arms: Ints, found: Comparison, choices: int) -> Lessons:
-    """The lessons of a comparison of some choices, `arms` [S, K] out of A.
+    """The lessons of a comparison of some choices, `arms` [S, K] out of A, in ascending order.
 
     A target falls exponentially with the estimated regret, e^(-regret / error), where the error is the median of
     the standard errors in the state, about that of the choices which were given up first: choices that are
     as good as equal within the noise share the target, and what is clear stays clear. (The largest error is
     often that of an order far away, and says nothing about those that are close.)
+
+    Where a link has fewer choices than K, one of them is repeated at the end of its row; repetitions are given up
+    before it, and know less, so that they do not count.
     """
-    regret = found.cost - found.cost.min(axis=1, keepdims=True)
-    error = np.maximum(np.median(found.error, axis=1, keepdims=True), 1e-12)
-    likely = np.exp(-regret / error)
-    targets, regrets = np.zeros((len(arms), choices)), np.repeat(regret.max(axis=1, keepdims=True), choices, axis=1)
-    np.put_along_axis(targets, arms, likely, axis=1)
+    counts = np.diff(np.maximum.accumulate(arms, axis=1), axis=1, prepend=-1) > 0
+    cost, error = (np.where(counts, each, np.nan) for each in (found.cost, found.error))
+    regret = cost - np.nanmin(cost, axis=1, keepdims=True)
+    likely = np.exp(-regret / np.maximum(np.nanmedian(error, axis=1, keepdims=True), 1e-12))
+    state, arm = np.nonzero(counts)
+    targets, regrets = np.zeros((len(arms), choices)), np.repeat(np.nanmax(regret, axis=1)[:, None], choices, axis=1)
+    targets[state, arms[state, arm]] = likely[state, arm]
+    regrets[state, arms[state, arm]] = regret[state, arm]
     targets /= targets.sum(axis=1, keepdims=True)
-    np.put_along_axis(regrets, arms, regret, axis=1)
     return Lessons(
         inputs,
         torch.from_numpy(np.asarray(links)),

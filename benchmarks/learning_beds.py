@@ -156,8 +156,8 @@ class Bed(_Section):
     """Published costs to measure gaps against, by the names of instances, instead of the optimum; others are held
     against the optimum where the catalogue has it."""
     reference_source: str = ""
-    reference_error: float = 0.0
-    """Percent by which these may be wrong."""
+    reference_errors: dict[str, float] = Field(default_factory=dict)
+    """Percent by which published costs may be wrong, by the names of instances."""
     bounded: bool = False
     """Whether the table has a proven lower bound of each instance too."""
     published: dict[str, float] = Field(default_factory=dict)

@@ -98,7 +98,7 @@ def verdicts(bed: Bed, cells: Sequence[Cell]) -> Iterator[Verdict]:
         if most is not None and values:
             yield Verdict(f"{name} at most {most:g} {unit}", f"{max(values):.4g} {unit}", max(values) <= most)
     if goal.at_or_below is not None:
-        count = sum(cell.is_at_or_below(bed.reference_error) for cell in cells)
+        count = sum(cell.is_at_or_below(bed.reference_errors.get(cell.instance.name, 0.0)) for cell in cells)
         asked = f"at or below the reference on {goal.at_or_below} of {members}"
         yield Verdict(asked, f"{count} of {members}", count >= goal.at_or_below)
     if goal.better is not None:
@@ -144,10 +144,12 @@ def details(bed: Bed, learned: Sequence[Cell], baselines: Sequence[Cell]) -> Ite
         return
     names = list(dict.fromkeys(cell.policy for cell in baselines))
     published = [bed.published_source] if bed.published else []
+    errors = ["may be off by, %"] if bed.reference_errors else []
     head = (
         "instance",
         "policy",
         "reference",
+        *errors,
         *names,
         "cost by seed",
         "gap by seed, %",
@@ -166,6 +168,7 @@ def details(bed: Bed, learned: Sequence[Cell], baselines: Sequence[Cell]) -> Ite
                 cell.instance.name,
                 cell.policy,
                 _number(first["reference"]),
+                *[_error(bed, cell.instance.name) for _ in errors],
                 *(_number(costs.get((cell.instance.key, name), "")) for name in names),
                 " ".join(map(_number, cell.costs)),
                 " ".join(f"{gap:.3f}" for gap in cell.gaps),
@@ -177,6 +180,10 @@ def details(bed: Bed, learned: Sequence[Cell], baselines: Sequence[Cell]) -> Ite
                 f"{fmean(cell.seconds):.0f}",
             )
         )
+
+
+def _error(bed: Bed, instance: str) -> str:
+    return f"{bed.reference_errors[instance]:.3f}" if instance in bed.reference_errors else ""
 
 
 def _number(value: object) -> str:

@@ -15,7 +15,8 @@ from scipy import stats
 
 from echelon.agents.controlled import ControlledActor, ControlledSettings, train_controlled
 from echelon.agents.controlled_actor import order_choices
-from echelon.agents.controlled_halving import counts, sequential_halving
+from echelon.agents.controlled_fit import lessons_of
+from echelon.agents.controlled_halving import Comparison, counts, sequential_halving
 from echelon.agents.controlled_learning import Learner
 from echelon.agents.controlled_rollouts import PolicyDecider, Remembering, Rollouts, Visited
 from echelon.agents.controlled_settings import check_problem
@@ -140,6 +141,23 @@ def test_the_budget_is_shared_out_as_in_the_paper() -> None:
     assert counts(2, 10) == [5]
     assert counts(1, 10) == [10]
     assert counts(16, 1) == [1, 1, 1, 1]
+
+
+def test_lessons_of_a_link_with_fewer_choices_are_those_without_the_repetitions() -> None:
+    """Repetitions were given up early, with other means of fewer samples: they once took the place of the choice."""
+    arms = np.array([[0, 1, 2, 1, 1], [0, 2, 3, 5, 6]])
+    cost = np.array([[3.0, 0.5, 1.0, -9.0, 40.0], [2.0, 1.0, 4.0, 0.0, 8.0]])
+    error = np.array([[0.5, 0.25, 0.125, 0.0, 0.0], [0.5, 0.5, 0.5, 0.5, 0.5]])
+    found = Comparison(cost, error, np.ones_like(arms), np.zeros(2, dtype=np.int64))
+    links = np.array([1, 0])
+    got = lessons_of(torch.zeros(2, 1), links, arms, found, 7)
+
+    regrets = np.array([[2.5, 0.0, 0.5, 2.5, 2.5, 2.5, 2.5], [2.0, 8.0, 1.0, 4.0, 8.0, 0.0, 8.0]])
+    likely = np.array(
+        [[np.exp(-10), 1, np.exp(-2), 0, 0, 0, 0], [np.exp(-4), 0, np.exp(-2), np.exp(-8), 0, 1, np.exp(-16)]]
+    )
+    np.testing.assert_allclose(got.regrets, regrets)
+    np.testing.assert_allclose(got.targets, likely / likely.sum(axis=1, keepdims=True), rtol=1e-6)
 
 
 def test_sequential_halving_finds_the_best_of_known_arms_within_its_budget() -> None:
