@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from echelon.baselines import _dual_sourcing
 from echelon.baselines.dual_sourcing_system import DualSourcing, Sources, dual_sourcing_of
+from echelon.baselines.option_types import Positive
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import require_memory, require_positive
 from echelon.baselines.value_iteration import Solution, optimal_cost
@@ -137,7 +138,9 @@ def optimal_orders(
     )
 
 
-def dual_sourcing_optimal(problem: Problem, *, tolerance: float = 1e-5, memory_limit: float = MEMORY_LIMIT) -> Plan:
+def dual_sourcing_optimal(
+    problem: Problem, *, tolerance: Positive = 1e-5, memory_limit: Positive = MEMORY_LIMIT
+) -> Plan:
     """The optimal orders on the two sources of a single location, see `dual_sourcing_optimum`.
 
     The faster link is the expedited source. Raises `MethodError` where the model does not hold.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from echelon.baselines.class_tuning import tune_by_class
 from echelon.baselines.ddmrp import buffer_zones, decoupled_lead_times
 from echelon.baselines.dynamic_stock import Coverage, CoverageProfile, coverage_levels
+from echelon.baselines.option_types import Whole
 from echelon.baselines.plan import Plan
 from echelon.baselines.planning_policy import planning_policy
 from echelon.baselines.planning_view import PlanningView, steady
@@ -53,9 +54,9 @@ def dynamic_stock_plan(
     *,
     minimum_days: PerLink | None = None,
     target_days: PerLink | None = None,
-    coverage_periods: int = 2,
-    period_length: int = 7,
-    review_period: int = 1,
+    coverage_periods: Whole = 2,
+    period_length: Whole = 7,
+    review_period: Whole = 1,
     scenarios: Scenarios | None = None,
     seed: int = 0,
 ) -> Plan:
@@ -96,8 +97,8 @@ def drp_plan(
     problem: Problem,
     *,
     safety_days: PerLink | None = None,
-    supply_periods: int | None = None,
-    review_period: int = 1,
+    supply_periods: Whole | None = None,
+    review_period: Whole = 1,
     scenarios: Scenarios | None = None,
     seed: int = 0,
 ) -> Plan:
@@ -133,10 +134,10 @@ def ddmrp_plan(
     *,
     lead_time_factor: PerLink | None = None,
     variability_factor: PerLink | None = None,
-    usage_periods: int = 28,
+    usage_periods: Whole = 28,
     order_cycle: float = 0.0,
     buffered: Sequence[str] | None = None,
-    review_period: int = 1,
+    review_period: Whole = 1,
     scenarios: Scenarios | None = None,
     seed: int = 0,
 ) -> Plan:

@@ -9,6 +9,7 @@ from scipy.special import ndtr
 
 from echelon.baselines.guaranteed_service import GRAVES_WILLEMS, cost_of_service_times, guaranteed_service
 from echelon.baselines.network_stages import METHOD, order_up_to_levels, stages_of
+from echelon.baselines.option_types import AboveHalf
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import (
     require,
@@ -29,7 +30,7 @@ IN_THE_MODEL = frozenset({"processing_time", "price", "quantity", "order_delay",
 
 
 def guaranteed_service_plan(
-    problem: Problem, *, service_level: float | None = None, scenarios: Scenarios | None = None, seed: int = 0
+    problem: Problem, *, service_level: AboveHalf | None = None, scenarios: Scenarios | None = None, seed: int = 0
 ) -> Plan:
     """Installation base-stock levels [E] by the guaranteed-service model, see `order_up_to_levels`.
 

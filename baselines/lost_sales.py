@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from echelon.baselines import _lost_sales
 from echelon.baselines.lost_sales_system import Ints, LostSalesPolicy, LostSalesSystem, system_of
+from echelon.baselines.option_types import Positive
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import require_memory, require_positive
 from echelon.baselines.value_iteration import optimal_cost
@@ -128,7 +129,7 @@ def lost_sales_optimum(
     return LostSalesSolution(solution.low, solution.high, LostSalesTable(system.limits, start, solution.policy))
 
 
-def lost_sales_optimal(problem: Problem, *, tolerance: float = 1e-5, memory_limit: float = MEMORY) -> Plan:
+def lost_sales_optimal(problem: Problem, *, tolerance: Positive = 1e-5, memory_limit: Positive = MEMORY) -> Plan:
     """The optimal policy of one location with lost sales, as a table.
 
     Raises `MethodError` where the model does not hold, or where the table would be too large.

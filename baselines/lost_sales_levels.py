@@ -17,6 +17,7 @@ from scipy.linalg import solve_toeplitz
 from echelon.baselines.base_stock import XIN
 from echelon.baselines.lost_sales_policy_cost import MEMORY, rule_cost
 from echelon.baselines.lost_sales_system import Ints, LostSalesSystem, system_of
+from echelon.baselines.option_types import Positive
 from echelon.baselines.plan import Plan
 from echelon.envs.errors import MethodError
 from echelon.envs.policy import order_up_to
@@ -51,7 +52,7 @@ class CappedBaseStock:
         return np.asarray(np.clip(self.level - on_hand - pipeline.sum(1), 0, self.cap))
 
 
-def lost_sales_base_stock(problem: Problem, *, memory_limit: float = MEMORY) -> Plan:
+def lost_sales_base_stock(problem: Problem, *, memory_limit: Positive = MEMORY) -> Plan:
     """The base-stock level of least exact cost; that cost is convex in the level (Janakiraman and Roundy 2004)."""
     system = system_of(problem, "lost_sales_base_stock")
 
@@ -63,7 +64,7 @@ def lost_sales_base_stock(problem: Problem, *, memory_limit: float = MEMORY) -> 
     return Plan(policy, {"levels": [float(level)]}, model_cost=cost(level), citation=JANAKIRAMAN_ROUNDY)
 
 
-def lost_sales_capped_base_stock(problem: Problem, *, memory_limit: float = MEMORY) -> Plan:
+def lost_sales_capped_base_stock(problem: Problem, *, memory_limit: Positive = MEMORY) -> Plan:
     """The base-stock level and the largest order of least exact cost (Xin 2021).
 
     For each cap, from 1 on, the search finds the best level; it ends where `RISES` caps in a row were no

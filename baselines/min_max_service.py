@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from echelon.baselines.flow_cost import flow_cost
+from echelon.baselines.option_types import Share
 from echelon.baselines.plan import Plan
 from echelon.baselines.position_service import Service, ServiceLevels, ServiceOfPosition, require_service_level
 from echelon.baselines.renewal_reward import renewal_density
@@ -117,7 +118,7 @@ def optimal_service_reorder_lots(
     return cheapest_with_service(policies, service, stock, fixed_cost, service_level, kind)
 
 
-def service_min_max(problem: Problem, *, service_level: float = 0.95, kind: Service = "fill_rate") -> Plan:
+def service_min_max(problem: Problem, *, service_level: Share = 0.95, kind: Service = "fill_rate") -> Plan:
     """The cheapest (s, S) policy of a single location with backorders that reaches a service level.
 
     All costs of the problem count, its stockout cost included if it has one. Raises `MethodError` where

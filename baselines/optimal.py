@@ -12,6 +12,7 @@ from echelon.baselines.lost_sales import lost_sales_optimal
 from echelon.baselines.min_max_exact import optimal_min_max_plan
 from echelon.baselines.newsvendor import newsvendor_plan
 from echelon.baselines.open_loop import open_loop_optimum
+from echelon.baselines.option_types import Positive
 from echelon.baselines.perishable import perishable_optimal
 from echelon.baselines.plan import Plan
 from echelon.baselines.serial import clark_scarf_plan
@@ -58,7 +59,7 @@ def is_long_run(problem: Problem) -> bool:
     return bool(problem.warm_up >= SETTLES * cover and problem.periods - problem.warm_up >= LASTS * cover)
 
 
-def optimal(problem: Problem, *, memory_limit: float | None = None) -> Plan:
+def optimal(problem: Problem, *, memory_limit: Positive | None = None) -> Plan:
     """A policy that is proven optimal, by the first exact method that applies.
 
     `memory_limit` is for dynamic programmes, in bytes. Raises `MethodError` with what each method needs where

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echelon.baselines import _perishable
+from echelon.baselines.option_types import Positive
 from echelon.baselines.perishable_store import Floats, Issuing, PerishableStore, store_of, units_by_life
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import require_memory, require_positive
@@ -148,7 +149,7 @@ def largest_order(store: PerishableStore, *, discount: float = 1.0) -> int:
     return min(int(np.searchsorted(below, gain / (gain + loss))), len(below) - 1)
 
 
-def perishable_optimal(problem: Problem, *, tolerance: float = 1e-6, memory_limit: float = MEMORY_LIMIT) -> Plan:
+def perishable_optimal(problem: Problem, *, tolerance: Positive = 1e-6, memory_limit: Positive = MEMORY_LIMIT) -> Plan:
     """The optimal orders of a single location with perishable stock and lost sales, as a table.
 
     Raises `MethodError` where the model of `perishable_optimum` does not hold, or the table would be too large.

@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import ndtr
 
 from echelon.baselines.class_tuning import UNCOMPILED_REPLICATIONS
+from echelon.baselines.option_types import Share, Whole
 from echelon.baselines.plan import Plan
 from echelon.baselines.planning_view import PlanningView
 from echelon.baselines.requirements import require_choice
@@ -44,10 +45,10 @@ def assp_plan(
     problem: Problem,
     *,
     method: Cycle = "BT",
-    service_level: float | None = None,
-    review_period: int = 1,
-    coverage_periods: int = 2,
-    period_length: int = 7,
+    service_level: Share | None = None,
+    review_period: Whole = 1,
+    coverage_periods: Whole = 2,
+    period_length: Whole = 7,
     scenarios: Scenarios | None = None,
     seed: int = 0,
 ) -> Plan:

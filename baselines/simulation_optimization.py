@@ -28,6 +28,7 @@ from scipy.special import stdtrit
 from echelon.baselines.certification import Certificate
 from echelon.baselines.floor_prices import FloorPrice
 from echelon.baselines.network_trials import SearchRecord, Trials, blocks_of
+from echelon.baselines.option_types import Share, Whole
 from echelon.baselines.plan import Plan
 from echelon.baselines.ranking_selection import Selection
 from echelon.baselines.requirements import require
@@ -169,12 +170,12 @@ def simulation_optimization(
 def simulation_optimization_plan(
     problem: Problem,
     *,
-    service_level: float | Mapping[str, float] | None = None,
+    service_level: Share | Mapping[str, Share] | None = None,
     kind: FloorKind = "fill_rate",
     rule: Rule = "min_max",
     position: Position = "installation",
-    review_period: int = 1,
-    budget: int | None = None,
+    review_period: Whole = 1,
+    budget: Whole | None = None,
     seed: int = 0,
 ) -> Plan:
     """Parameters of a rule by simulation, with floors under the service of nodes.

@@ -17,6 +17,7 @@ import numpy as np
 
 from echelon.baselines.distribution_tree import DistributionTree
 from echelon.baselines.flow_cost import flow_cost
+from echelon.baselines.option_types import Share
 from echelon.baselines.plan import Plan
 from echelon.baselines.requirements import (
     require,
@@ -41,7 +42,7 @@ GRAVES = (
 def multistage_plan(
     problem: Problem,
     *,
-    service_level: float | Mapping[str, float] | None = None,
+    service_level: Share | Mapping[str, Share] | None = None,
     service_kind: ServiceKind = "fill_rate",
     placed: Mapping[str, float] | None = None,
 ) -> Plan:

@@ -116,12 +116,6 @@ def _baseline_defects(
     for path, must in option_defects(baseline, options):
         yield (options_key, *path), must
     yield from _not_numbers(options_key, options)
-    level = options.get("service_level")
-    levels = level.items() if isinstance(level, Mapping) else [(None, level)]
-    for node, share in levels:
-        if isinstance(share, int | float) and not 0 <= share <= 1:
-            path = (options_key, "service_level") if node is None else (options_key, "service_level", node)
-            yield path, f"must be a share, at least 0 and at most 1 (got {share})"
 
 
 def _not_numbers(key: str | int, value: Any) -> Iterator[tuple[Location, str]]:

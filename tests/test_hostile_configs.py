@@ -112,6 +112,8 @@ HOSTILE: dict[str, str] = {
     "a script for a problem": edit(("  shop:", '  "<img src=x onerror=alert(1)>":')),
     "a script for a policy": edit(("base:", '"\'><svg/onload=alert(1)>":')),
     "a script for a shared policy": SHOP + 'policies: {"<b>": {baseline: base_stock}}\n',
+    "policies that differ by their case": edit(("learner:", "Base:")),
+    "a shared policy that differs by its case": SHOP + "policies: {Base: {baseline: base_stock}}\n",
     "a path for a name": edit(("tiny", "../../etc/cron.d/tiny")),
     "an absolute path for a name": edit(("tiny", "/etc/passwd")),
     "a Windows path for a problem": edit(("  shop:", '  "..\\\\shop":')),
@@ -139,6 +141,12 @@ HOSTILE: dict[str, str] = {
     "problems.shop.parameters.lead_time: [3]}\n",
     "a sweep to what is refused": SHOP + "sweep: {problems.shop.policies.learner.steps: [10, 0]}\n",
     "a service level in percent": edit(("base_stock}", "service_min_max, options: {service_level: 95}}")),
+    "options out of their ranges": edit(
+        (
+            "base_stock}",
+            "simulation_optimization, options: {service_level: {store: -0.1}, review_period: 0, budget: 0}}",
+        )
+    ),
     "a start that does not exist": edit(("steps: 4000", "start: base_stok")),
     "options of a start that do not exist": edit(("steps: 4000", "start: base_stock, start_options: {level: 3}")),
     "a start that does not apply": edit(("steps: 4000", "start: clark_scarf")),
