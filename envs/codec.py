@@ -332,8 +332,13 @@ class Codec:
         return self._range[0], self._stride, self._choices.astype(np.float64)
 
     def _refuse(self, action: Any, period: int) -> None:
-        if np.isnan(np.asarray(action, dtype=np.float64)).any():
-            raise ValueError(f"actions must not be NaN (got {action!r} in period {period})")
+        missing = np.isnan(np.asarray(action, dtype=np.float64).reshape(-1, len(self.network.links)))
+        if missing.any():
+            copy, link = np.argwhere(missing)[0]
+            raise ValueError(
+                f"actions must not be NaN (got nan on link {self.network.links[link].label} "
+                f"in period {period}, environment {copy})"
+            )
         raise ValueError(
             f"discrete actions must be whole numbers from 0 and below {self._choices.tolist()} (got {action!r})"
         )

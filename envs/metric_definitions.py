@@ -29,7 +29,7 @@ Found = tuple[Floats, Floats]
 
 ROUNDING = 1e-9
 """Units, relative to what is moved, up to which a difference is an error of rounding."""
-MONEY, TURNS = "money per period", "per period"
+MONEY, TURNS, SHARE = "money per period", "per period", "share"
 
 
 def unit_values(network: Network) -> Floats:
@@ -202,7 +202,7 @@ for _kind, _axis in COST_AXES.items():
     )
 
 
-@_defines("alpha", "C", "share")
+@_defines("alpha", "C", SHARE)
 def _alpha(run: Run) -> Found:
     """Share of periods without a stockout: no customer waits at the end, and no sale was lost. Network: share of
     outlet-periods."""
@@ -210,7 +210,7 @@ def _alpha(run: Run) -> Found:
     return _rate(met, np.ones_like(met), 1.0)
 
 
-@_defines("cycle_service_level", "C", "share", needs_trace=True)
+@_defines("cycle_service_level", "C", SHARE, needs_trace=True)
 def _cycle_service_level(run: Run) -> Found:
     """Share of replenishment cycles without a stockout: P1 of Silver, Pyke & Thomas (ch. 6), S1 of Axsäter (ch. 5).
     A cycle begins in a period in which units enter the outlet's stock and ends before the next such period; those cut
@@ -241,14 +241,14 @@ def _last_before(event: Array) -> Array:
     return np.concatenate((np.zeros_like(last[:, :1]), last[:, :-1]), axis=1)
 
 
-@_defines("fill_rate", "C", "share")
+@_defines("fill_rate", "C", SHARE)
 def _fill_rate(run: Run) -> Found:
     """Beta: share of demand that is met at once from stock; 1 without demand. P2 of Silver, Pyke & Thomas (ch. 6),
     S2 of Axsäter (ch. 5)."""
     return _rate(run.mean["sold"], run.mean["demand"], 1.0)
 
 
-@_defines("ready_rate", "C", "share", needs_trace=True)
+@_defines("ready_rate", "C", SHARE, needs_trace=True)
 def _ready_rate(run: Run) -> Found:
     """Share of periods that end with stock on hand: P3 of Silver, Pyke & Thomas (ch. 6), S3 of Axsäter (ch. 5).
     Network: share of outlet-periods."""
@@ -256,7 +256,7 @@ def _ready_rate(run: Run) -> Found:
     return _rate(ready, np.ones_like(ready), 1.0)
 
 
-@_defines("perfect_order_rate", "C", "share", needs_trace=True)
+@_defines("perfect_order_rate", "C", SHARE, needs_trace=True)
 def _perfect_order_rate(run: Run) -> Found:
     """Share of the periods with demand in which all of it is met at once; 1 without demand. All that customers ask
     of an outlet in a period is one order. It is perfect if complete and on time: orders have no papers and units no
@@ -266,7 +266,7 @@ def _perfect_order_rate(run: Run) -> Found:
     return _rate(run.over_time(perfect), run.over_time(demand > 0), 1.0)
 
 
-@_defines("lost_fraction", "C", "share")
+@_defines("lost_fraction", "C", SHARE)
 def _lost_fraction(run: Run) -> Found:
     """Share of demand that is lost; 0 without demand."""
     return _rate(run.mean["lost"], run.mean["demand"], 0.0)

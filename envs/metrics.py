@@ -19,10 +19,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from echelon.envs.errors import EchelonError, nearest
 from echelon.envs.metric_definitions import METRICS as METRICS
-from echelon.envs.metric_definitions import MONEY, TURNS, Axis, Definition, Floats, Run
+from echelon.envs.metric_definitions import MONEY, SHARE, TURNS, Axis, Definition, Floats, Run
 from echelon.envs.metric_definitions import unit_values as unit_values
 from echelon.envs.simulate import Outcome
 
@@ -59,6 +60,23 @@ class Row:
     mean: float
     half_width: float
     unit: str
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the interval; see `share_ends` for a share."""
+        if self.unit == SHARE:
+            low, high = share_ends(self.mean, self.half_width)
+            return float(low), float(high)
+        return self.mean - self.half_width, self.mean + self.half_width
+
+
+def share_ends(mean: ArrayLike, half_width: ArrayLike) -> tuple[Floats, Floats]:
+    """The ends of mean ± half width of a share, such as a fill rate, as far as they lie within [0, 1].
+
+    The expected share lies there too, so that what is cut off could never have held it.
+    """
+    at, width = np.asarray(mean, dtype=np.float64), np.asarray(half_width, dtype=np.float64)
+    return np.clip(at - width, 0.0, 1.0), np.clip(at + width, 0.0, 1.0)
 
 
 def measure(outcome: Outcome, names: Iterable[str] | None = None, *, periods_per_year: float = 1) -> dict[str, Metric]:

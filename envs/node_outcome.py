@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from echelon.envs.arrays import network_arrays
 from echelon.envs.batched import gather_sum
 from echelon.envs.dynamics import initial_state
+from echelon.envs.finite import counted_from
 from echelon.envs.metric_definitions import ROUNDING, Run, replenishment_cycles
 from echelon.envs.metrics import measure
 from echelon.envs.policy import OrderUpTo, Policy
@@ -67,7 +68,9 @@ def simulate_nodes(problem: Problem, policy: Policy, scenarios: Scenarios, *, th
 
     check_fit(problem, policy, scenarios)
     plain = _fused.can_fuse(problem.network, policy) and np.isfinite(scenarios.packed_demand.largest_total)
-    return (_fused_nodes if plain else _compiled_nodes)(problem, policy, scenarios, threads)
+    found = (_fused_nodes if plain else _compiled_nodes)(problem, policy, scenarios, threads)
+    finite = all(np.isfinite(getattr(found, field.name)).all() for field in fields(NodeOutcome))
+    return found if finite else _traced(problem, policy, scenarios, threads)  # which says what is not, and since when
 
 
 def _fused_nodes(problem: Problem, rule: OrderUpTo, scenarios: Scenarios, threads: int) -> NodeOutcome:
@@ -109,10 +112,11 @@ def _traced(problem: Problem, policy: Policy, scenarios: Scenarios, threads: int
     nodes, links, outlets = (len(x) for x in (problem.network.nodes, problem.network.links, problem.network.outlets))
     row = 8.0 * problem.periods * (8 * nodes + 12 * links + 8 * outlets)
     size = max(1, int(TRACED_BYTES / row))
-    parts = [
-        node_outcome(simulate(problem, policy, scenarios[first : first + size], trace=True, threads=threads))
-        for first in range(0, scenarios.replications, size)
-    ]
+    parts = []
+    for first in range(0, scenarios.replications, size):
+        with counted_from(first):
+            part = simulate(problem, policy, scenarios[first : first + size], trace=True, threads=threads)
+        parts.append(node_outcome(part))
     named = {field.name: [getattr(part, field.name) for part in parts] for field in fields(NodeOutcome)}
     return NodeOutcome(**{name: np.concatenate(arrays) for name, arrays in named.items()})
 

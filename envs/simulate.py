@@ -16,7 +16,7 @@ from echelon.envs.audit import audit
 from echelon.envs.batched import sum_columns
 from echelon.envs.dynamics import initial_state
 from echelon.envs.errors import PolicyError, ScenarioError
-from echelon.envs.network import Link
+from echelon.envs.finite import counted_from, require_finite
 from echelon.envs.policy import OrderUpTo, Policy
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
@@ -84,7 +84,7 @@ def simulate(
     The scenarios must have `problem.periods` periods. The compiled backend and the specification give
     the same outcome; a parametric rule is run in one compiled loop unless the trace is asked for.
     Raises `PolicyError` for orders that are not finite, negative, not whole on a network of whole
-    units, or of the wrong shape.
+    units, or of the wrong shape, and where what they lead to is not finite.
     """
     check_fit(problem, policy, scenarios)
     if backend == "compiled" and isinstance(policy, OrderUpTo) and not (trace or check):
@@ -92,25 +92,10 @@ def simulate(
 
         start = initial_state(problem.network, 1)
         totals = _kernel.rollout(start, policy, scenarios, weights=problem.weights, threads=threads)
-        return _finite(Outcome(problem, totals))
+        return require_finite(Outcome(problem, totals), policy, scenarios)
     state = initial_state(problem.network, scenarios.replications)
-    return _finite(_run(problem, policy, scenarios, step=stepper(backend), state=state, trace=trace, check=check))
-
-
-def _finite(outcome: Outcome) -> Outcome:
-    """The outcome, if its numbers are. Raises `PolicyError` that names the first quantity that is not."""
-    for name, values in outcome.per_period.items():
-        if not np.isfinite(values).all():
-            replication, place = np.argwhere(~np.isfinite(values))[0]
-            network = outcome.problem.network
-            axes = {"N": network.nodes, "E": network.links, "C": network.outlets}
-            where = axes[LEDGER_AXES[name]][place]
-            label = where.label if isinstance(where, Link) else where.name
-            raise PolicyError(
-                f"what a policy leads to must be finite, got {values[replication, place]} for {name} at {label!r} "
-                f"in replication {replication}; its orders may be too large"
-            )
-    return outcome
+    outcome = _run(problem, policy, scenarios, step=stepper(backend), state=state, trace=trace, check=check)
+    return require_finite(outcome, policy, scenarios)
 
 
 def simulate_cost(problem: Problem, policy: Policy, scenarios: Scenarios, *, threads: int = 1) -> Floats:
@@ -118,7 +103,7 @@ def simulate_cost(problem: Problem, policy: Policy, scenarios: Scenarios, *, thr
 
     Parametric rules on serial systems and distribution trees without further features run in a loop that
     keeps nothing but the cost; searches that evaluate thousands of candidates live off it. It agrees with
-    `simulate` up to the last digits of the sum.
+    `simulate` up to the last digits of the sum, and raises what `simulate` raises.
     """
     if isinstance(policy, OrderUpTo):
         from echelon.envs import _fused
@@ -126,7 +111,9 @@ def simulate_cost(problem: Problem, policy: Policy, scenarios: Scenarios, *, thr
         check_fit(problem, policy, scenarios)
         if _fused.can_fuse(problem.network, policy):
             demand, weights = scenarios.packed_demand, problem.weights
-            return _fused.rollout_cost(problem.network, policy, demand, weights, threads=threads)
+            cost = _fused.rollout_cost(problem.network, policy, demand, weights, threads=threads)
+            if np.isfinite(cost).all():
+                return cost
     return simulate(problem, policy, scenarios, threads=threads).cost
 
 
@@ -153,7 +140,9 @@ def simulate_stream(
         scenarios = sample(
             problem.network, periods=problem.periods, replications=part, seed=seed, stream=stream, into=scenarios
         )
-        for name, values in simulate(problem, policy, scenarios, threads=threads).per_period.items():
+        with counted_from(part.start):
+            outcome = simulate(problem, policy, scenarios, threads=threads)
+        for name, values in outcome.per_period.items():
             whole = totals.setdefault(name, np.empty((len(wanted), values.shape[1])))
             whole[part.start - wanted.start : part.stop - wanted.start] = values
     return Outcome(problem, totals)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from echelon.experiments.by_node import Group, bullwhip, bullwhip_end, drawn_policies, stock
-from echelon.experiments.findings import KIND_NAMES, plain, reference_name, replications, with_half_width
+from echelon.experiments.findings import KIND_NAMES, in_percent, plain, reference_name, replications, with_half_width
 from echelon.experiments.frames import cost_end, difference_end, training_range
 from echelon.experiments.frontier import spent_end, undominated, with_service
 from echelon.experiments.observe import ECHELON, PLANE
@@ -123,8 +123,7 @@ def _training(result: Result) -> Words:
 
 def _frontier(result: Result) -> Words:
     points = "; ".join(
-        f"{p.name} fill rate {with_half_width(100 * p.served.mean, _percent(p.served.half_width))} %, "
-        f"cost {with_half_width(p.spent.mean, p.spent.half_width)}"
+        f"{p.name} fill rate {in_percent(p.served)}, cost {with_half_width(p.spent.mean, p.spent.half_width)}"
         for p in with_service(result)
         if p.served and p.spent
     )
@@ -199,10 +198,6 @@ def _left_out(result: Result, drawn: list[Drawn]) -> str:
 def _usual_order(cells: Sequence[Cell]) -> str:
     visits = sum(cell.visits for cell in cells)
     return plain(sum(cell.order * cell.visits for cell in cells) / visits, 2)
-
-
-def _percent(width: float | None) -> float | None:
-    return None if width is None else 100 * width
 
 
 def _off_the_scale(end: float | None) -> str:

@@ -20,6 +20,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+from pydantic_core import to_json
+
 from echelon.envs.arguments import plain
 from echelon.envs.errors import EchelonError
 from echelon.experiments.competitors import Competitor
@@ -53,7 +57,7 @@ def read_cell(run: Path, cell: Cell) -> dict[str, Any] | None:
     file = cell.place(run, CELLS) / DESCRIPTION
     try:
         record: dict[str, Any] = json.loads(file.read_bytes())
-        if record.pop("sha256") != _checksum(as_json(record)):
+        if record.pop("sha256") != _checksum(as_json(record).encode()):
             raise ValueError("its checksum differs")
         files = dict(record["files"])
     except FileNotFoundError:
@@ -64,7 +68,7 @@ def read_cell(run: Path, cell: Cell) -> dict[str, Any] | None:
         raise DamagedCell(f"{file} is of another config")
     for name, checksum in files.items():
         try:
-            found = hashlib.sha256((run / name).read_bytes()).hexdigest()
+            found = _checksum((run / name).read_bytes())
         except OSError as error:
             raise DamagedCell(f"{run / name} cannot be read: {error.strerror}") from error
         if found != checksum:
@@ -94,18 +98,48 @@ def files_of(run: Path, cell: Cell) -> Iterator[Path]:
 def table_text(rows: Sequence[Row]) -> str:
     """Rows as the text of a CSV file: numbers as they are read back, nothing for None and for NaN."""
     columns = list(dict.fromkeys(chain.from_iterable(rows)))
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
     entries = (map(row.get, columns) for row in rows)
-    writer.writerows([None if value != value else value for value in row] for row in entries)
+    return _csv(columns) + _csv(*([None if value != value else value for value in row] for row in entries))
+
+
+def columns_text(key: Row, columns: Mapping[str, NDArray[Any]]) -> str:
+    """The text of rows that have the `key` in common, from columns of numbers [B] of 64 bits; that of `table_text`.
+
+    JSON writes the same shortest decimals as Python in a sixth of the time, but for exponents. The last columns are
+    often all zeros, as are costs that the problem does not have: what never changes is written once.
+    """
+    if not all(len(column) and _has_no_exponent(column) for column in columns.values()):
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return table_text([{**key, **dict(zip(columns, row, strict=True))} for row in rows])
+    changing = [*columns.values()]
+    end = ""
+    while len(changing) > 1 and _never_changes(changing[-1]):
+        end = f",{changing.pop()[0].item()}{end}"
+    start = _csv([*key.values(), ""]).removesuffix("\n")
+    numbers = to_json([*zip(*(column.tolist() for column in changing), strict=True)]).decode()
+    middle = numbers.removeprefix("[[").removesuffix("]]").replace("],[", f"{end}\n{start}")
+    return f"{_csv([*key, *columns])}{start}{middle}{end}\n"
+
+
+def _never_changes(numbers: NDArray[Any]) -> bool:
+    """Whether all bits are those of the first number; 0.0 and -0.0 are not the same text."""
+    bits = numbers.view(np.int64)
+    return bool((bits == bits[0]).all())
+
+
+def _has_no_exponent(numbers: NDArray[Any]) -> bool:
+    size = np.abs(numbers)
+    return bool(((size == 0) | (size >= 1e-4) & (size < 1e16)).all())
+
+
+def _csv(*rows: Sequence[Any]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
-def write_cell(
-    run: Path, cell: Cell, competitor: Competitor, tables: Mapping[str, Sequence[Row]], effort: Effort
-) -> None:
-    """Write the files of a cell into a folder beside its place, and move that there."""
+def write_cell(run: Path, cell: Cell, competitor: Competitor, tables: Mapping[str, str], effort: Effort) -> None:
+    """Write the files of a cell, tables by their names too, into a folder beside its place, and move that there."""
     target = cell.place(run, CELLS)
     target.parent.mkdir(parents=True, exist_ok=True)
     for interrupted in target.parent.glob(f".{target.name}.*"):
@@ -113,11 +147,10 @@ def write_cell(
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     part.mkdir()
     checksums = dict(_learned_checksums(run, cell))
-    for name, rows in tables.items():
-        if rows:
-            text = table_text(rows)
-            (part / f"{name}.csv").write_text(text, encoding="utf-8", newline="")
-            checksums[(target / f"{name}.csv").relative_to(run).as_posix()] = _checksum(text)
+    for name, text in tables.items():
+        content = text.encode()
+        (part / f"{name}.csv").write_bytes(content)
+        checksums[(target / f"{name}.csv").relative_to(run).as_posix()] = _checksum(content)
     record = {
         "problem": cell.problem_name,
         "policy": cell.policy_name,
@@ -130,7 +163,8 @@ def write_cell(
         "config": cell.digest,
         "files": checksums,
     }
-    (part / DESCRIPTION).write_text(as_json({**record, "sha256": _checksum(as_json(record))}), encoding="utf-8")
+    checksum = _checksum(as_json(record).encode())
+    (part / DESCRIPTION).write_bytes(as_json({**record, "sha256": checksum}).encode())
     shutil.rmtree(target, ignore_errors=True)
     os.replace(part, target)
 
@@ -142,8 +176,8 @@ def _learned_checksums(run: Path, cell: Cell) -> Iterator[tuple[str, str]]:
         if file.suffix == ".part":
             file.unlink(missing_ok=True)
         elif file.is_file():
-            yield file.relative_to(run).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()
+            yield file.relative_to(run).as_posix(), _checksum(file.read_bytes())
 
 
-def _checksum(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -10,7 +10,6 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,7 +30,9 @@ from echelon.experiments.cell_files import (
     UNFINISHED,
     DamagedCell,
     Effort,
+    columns_text,
     read_cell,
+    table_text,
     write_cell,
 )
 from echelon.experiments.competitors import Competitor, plan_baseline, train_agent
@@ -41,7 +42,6 @@ from echelon.experiments.observe import observations
 from echelon.experiments.progress import Progress
 from echelon.experiments.sequential import until_precise
 
-Row = Mapping[str, Any]
 Floats = NDArray[np.float64]
 
 
@@ -171,18 +171,19 @@ def _measured(problem: Problem, policy: Policy, evaluation: Evaluation) -> Outco
     return Outcome(problem, joined)
 
 
-def _tables(cell: Cell, competitor: Competitor, outcome: Outcome) -> dict[str, Sequence[Row]]:
-    """The rows of the cell for every table of the run."""
+def _tables(cell: Cell, competitor: Competitor, outcome: Outcome) -> dict[str, str]:
+    """The rows of the cell for every table of the run, as text."""
     key = {"problem": cell.problem_name, "policy": cell.policy_name}
     watched = observations(
         cell.problem_name, cell.policy_name, competitor.policy, cell.problem, seed=cell.evaluation.seed
     )
     training = [{**key, **point} for point in competitor.curve]
-    return {"results": _result_rows(key, outcome), "training": training, **watched}
+    others = {name: table_text(rows) for name, rows in {"training": training, **watched}.items() if rows}
+    return {"results": columns_text(key, _results(outcome)), **others}
 
 
-def _result_rows(key: Row, outcome: Outcome) -> list[Row]:
+def _results(outcome: Outcome) -> dict[str, NDArray[Any]]:
+    """What each replication came to [B]."""
     kinds = {kind: part.sum(axis=1) for kind, part in outcome.costs.items()}
-    columns = {"cost": outcome.cost, "fill_rate": outcome.fill_rate, "alpha": outcome.alpha, **kinds}
-    rows = np.stack([*columns.values()], axis=1).tolist()
-    return [{**key, "replication": k, **dict(zip(columns, row, strict=True))} for k, row in enumerate(rows)]
+    measures = {"cost": outcome.cost, "fill_rate": outcome.fill_rate, "alpha": outcome.alpha}
+    return {"replication": np.arange(len(outcome.cost)), **measures, **kinds}

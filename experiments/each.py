@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from string import Formatter
@@ -118,6 +118,8 @@ def _with_policies(one: _Copy, shared: Raw, outline: ConfigDocument, template: s
     """The problem with the policies of all, less those that are to be left out where they do not apply."""
     own = outline.problems[template].policies
     policies: Raw = {**shared, **(one.problem.get("policies") or {})}
+    if alike := _alike(policies):
+        raise ValueError(f"names of policies must differ by more than their case (got {alike[0]!r} and {alike[1]!r})")
     left_out: dict[str, str] = dict(one.problem.get("left_out") or {})
     for name, policy in ({**outline.policies, **own}).items():
         if policy.where_it_applies and (reason := _reason(policy, one.problem, checks)):
@@ -127,6 +129,15 @@ def _with_policies(one: _Copy, shared: Raw, outline: ConfigDocument, template: s
         raise ValueError("no policy applies: " + "; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
     given = {"policies": policies} if policies or "policies" in one.problem else {}
     return {**one.problem, **given, **({"left_out": left_out} if left_out else {})}
+
+
+def _alike(names: Iterable[str]) -> tuple[str, str] | None:
+    """Two names that would be one folder where the case of letters does not count."""
+    first: dict[str, str] = {}
+    for name in names:
+        if name != (other := first.setdefault(name.casefold(), name)):
+            return other, name
+    return None
 
 
 def _reason(policy: PolicyConfig, problem: Raw, checks: Checks) -> str | None:

@@ -5,8 +5,10 @@ the verdicts support.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
+from echelon.experiments.measured import Share
 from echelon.experiments.run_folder import PolicyResult, Result
 
 REFERENCE_NAMES = {
@@ -101,6 +103,16 @@ def with_half_width(value: float, half_width: float | None) -> str:
     """`4.801 ± 0.012`: both to two significant digits of the half width."""
     digits = decimals(value, half_width)
     return plain(value, digits) if half_width is None else f"{plain(value, digits)} ± {plain(half_width, digits)}"
+
+
+def in_percent(share: Share) -> str:
+    """`97.31 ± 0.25 %`, or `99.2 (97.7 to 100.0) %` where the interval would go beyond 0 or 100 %."""
+    mean, (below, above) = 100 * share.mean, share.reach
+    if share.ends is None or math.isclose(below, above, rel_tol=1e-6):
+        return f"{with_half_width(mean, None if share.ends is None else 100 * below)} %"
+    digits = decimals(mean, 100 * max(below, above))
+    low, high = (plain(100 * end, digits) for end in share.ends)
+    return f"{plain(mean, digits)} ({low} to {high}) %"
 
 
 def as_text(value: Any) -> str:

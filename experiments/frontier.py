@@ -52,7 +52,7 @@ def draw_frontier(result: Result, policy_looks: Looks) -> Figure:
             continue
         assert policy.served is not None
         assert policy.spent is not None
-        wide, high = (100 * (policy.served.half_width or 0.0), policy.spent.half_width or 0.0)
+        wide, high = [[100 * part] for part in policy.served.reach], policy.spent.half_width or 0.0
         axes.errorbar(service, spent, xerr=wide, yerr=high, fmt="none", ecolor=look.colour, elinewidth=1.5, capsize=2.5)
         axes.plot(service, spent, look.marker, color=look.colour, markersize=size, label=short(policy.name), zorder=3)
     _steps(axes, [policy for policy in undominated(result) if end is None or _place(policy)[1] <= end])

@@ -104,21 +104,30 @@ def gather(run: Path, config: Config) -> bool:
     return True
 
 
-def _joined(files: Sequence[Path]) -> str:
-    """The tables of cells as one; rows are copied as they stand unless their columns differ."""
-    texts = [file.read_text(encoding="utf-8") for file in files if file.exists()]
-    headers = list(dict.fromkeys(text.partition("\n")[0] for text in texts))
+def _joined(files: Sequence[Path]) -> Iterator[str]:
+    """The tables of cells as one, in parts; rows are copied as they stand unless their columns differ."""
+    found = [file for file in files if file.exists()]
+    headers = {_header(file) for file in found}
     if len(headers) <= 1:
-        return f"{''.join(headers)}\n" + "".join(text.partition("\n")[2] for text in texts)
-    return table_text([row for text in texts for row in csv.DictReader(text.splitlines())])
+        yield "".join(headers) or "\n"
+        yield from (file.read_text(encoding="utf-8").partition("\n")[2] for file in found)
+    else:
+        texts = [file.read_text(encoding="utf-8").splitlines() for file in found]
+        yield table_text([row for text in texts for row in csv.DictReader(text)])
+
+
+def _header(file: Path) -> str:
+    with file.open(encoding="utf-8") as stream:
+        return stream.readline()
 
 
 def _finished(run: Path, cell: Cell, record: Row) -> Finished:
-    with (cell.place(run, CELLS) / "results.csv").open(encoding="utf-8", newline="") as stream:
-        rows = csv.reader(stream)
-        header = next(rows)
+    file = cell.place(run, CELLS) / "results.csv"
+    with file.open(encoding="utf-8", newline="") as stream:
+        header = next(csv.reader(stream))
         places = [header.index(name) for name in ("cost", "fill_rate", "alpha")]
-        cost, fill_rate, alpha = np.asarray([[float(row[k]) for k in places] for row in rows]).T.copy()
+        numbers = np.loadtxt(stream, delimiter=",", quotechar='"', comments=None, usecols=places, ndmin=2)
+    cost, fill_rate, alpha = numbers.T.copy()
     return Finished(
         name=cell.policy_name,
         kind=record["kind"],

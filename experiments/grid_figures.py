@@ -16,7 +16,7 @@ from echelon.experiments.by_node import Group, draw_groups
 from echelon.experiments.canvas import Looks, blank, cost_label, short
 from echelon.experiments.evaluate import estimate
 from echelon.experiments.frames import far_end
-from echelon.experiments.measured import Spread
+from echelon.experiments.measured import Share, Spread, share
 from echelon.experiments.palette import MUTED
 from echelon.experiments.pool import Pool, excess, lowest, pooled
 from echelon.experiments.resampling import FEWEST, Over
@@ -233,7 +233,7 @@ def _sweep(pool: Pool, problem: str, instances: Sequence[str]) -> Sweep | None:
     return Sweep(problem, apart[0], tuple(ordered))
 
 
-def frontier_of(pool: Pool, sweep: Sweep, policy: str) -> list[tuple[str, Spread, Spread]]:
+def frontier_of(pool: Pool, sweep: Sweep, policy: str) -> list[tuple[str, Share, Spread]]:
     """Instance, fill rate and cost but for stockouts, over seeds, along a sweep."""
     found = []
     for instance in sweep.instances:
@@ -242,7 +242,7 @@ def frontier_of(pool: Pool, sweep: Sweep, policy: str) -> list[tuple[str, Spread
             continue
         served = [cell.served for cell in cells if cell.served]
         spent = [cell.spent for cell in cells if cell.spent]
-        found.append((instance, over_seeds(served, pool), over_seeds(spent, pool)))
+        found.append((instance, _share_over_seeds(served, pool), over_seeds(spent, pool)))
     return found
 
 
@@ -254,6 +254,11 @@ def over_seeds(values: Sequence[Spread], pool: Pool) -> Spread:
     return Spread(found.mean, found.half_width)
 
 
+def _share_over_seeds(values: Sequence[Share], pool: Pool) -> Share:
+    found = share([value.mean for value in values], confidence=pool.confidence)
+    return values[0] if len(values) == 1 or found is None else found
+
+
 def _draw_sweep(pool: Pool, sweep: Sweep, policy_looks: Looks) -> Figure:
     figure, axes = blank(2.9 + 0.2 * ((len(pool.policies) + 1) // 2))
     for policy in pool.policies:
@@ -262,7 +267,7 @@ def _draw_sweep(pool: Pool, sweep: Sweep, policy_looks: Looks) -> Figure:
             continue
         look = policy_looks[policy]
         x, y = [100 * served.mean for _, served, _ in points], [spent.mean for _, _, spent in points]
-        wide = [100 * (served.half_width or 0.0) for _, served, _ in points]
+        wide = [[100 * part for part in parts] for parts in zip(*(s.reach for _, s, _ in points), strict=True)]
         high = [spent.half_width or 0.0 for _, _, spent in points]
         axes.errorbar(x, y, xerr=wide, yerr=high, fmt="none", ecolor=look.colour, elinewidth=1.2, capsize=2)
         axes.plot(x, y, marker=look.marker, color=look.colour, markersize=5.5, linewidth=1.4, label=short(policy))

@@ -27,14 +27,17 @@ from echelon.experiments.grid_figures import (
     yardstick,
 )
 from echelon.experiments.league import key
+from echelon.experiments.locks import REPORT_LOCK, locked
 from echelon.experiments.measured import Spread
-from echelon.experiments.page import counted, figure, page, paragraph, prose, without_result, write_page
+from echelon.experiments.missing import missing_parts
+from echelon.experiments.page import counted, figure, page, paragraph, prose, write_page
 from echelon.experiments.palette import looks
 from echelon.experiments.plots import save_figure
 from echelon.experiments.pool import GRID_TABLE, Pool, lowest, pooled, read_pool
 from echelon.experiments.resampling import FEWEST
 from echelon.experiments.statistics import Interval
-from echelon.experiments.tables import csv_text, latex
+from echelon.experiments.tables import csv_text, latex, write_table
+from echelon.experiments.whole_folder import remove_parts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,17 +56,21 @@ def write_grid_report(folders: Sequence[Path], out: Path) -> Path:
     across = Across(pool)
     policy_looks = looks(pool.policies)
     beside = out.with_name(f"{out.stem}-files")
-    with style():
+    plots, tables = beside / "plots", beside / "tables"
+    plots.mkdir(parents=True, exist_ok=True)
+    tables.mkdir(exist_ok=True)
+    with locked(beside / REPORT_LOCK, wait=True), style():
+        remove_parts(plots)
+        remove_parts(tables)
+        remove_parts(out.parent, out.name)
         drawn = list(grid_figures(across, policy_looks))
-        (beside / "plots").mkdir(parents=True, exist_ok=True)
-        (beside / "tables").mkdir(exist_ok=True)
         for name, one in drawn:
-            save_figure(one, beside / "plots", name)
+            save_figure(one, plots, name)
         rows = list(_cells(pool))
-        (beside / "tables" / "pooled.csv").write_text(csv_text(POOLED, rows), encoding="utf-8", newline="")
-        (beside / "tables" / "pooled.tex").write_text(_latex(pool), encoding="utf-8", newline="")
+        write_table(tables / "pooled.csv", csv_text(POOLED, rows))
+        write_table(tables / "pooled.tex", _latex(pool))
         parts = [_card(_words(across, name), one, prefix=name) for name, one in drawn]
-    return write_page(_page(across, parts, policy_looks), out)
+        return write_page(_page(across, parts, policy_looks), out)
 
 
 def _card(said: Words, drawn: Figure, *, prefix: str) -> str:
@@ -78,11 +85,11 @@ def _page(across: Across, figures: Sequence[str], policy_looks: Looks) -> str:
         counted(len(pool.policies), "policy", "policies"),
         f"seeds {', '.join(map(str, pool.seeds))}" if pool.seeds else "no seed in common",
     ]
-    failures = without_result((f"{one.place}: {one.reason}" for one in pool.failures), "the runs")
+    missing = missing_parts(pool.failed, pool.left_out, "the runs")
     header = (
         f'<header>\n<p class="eyebrow">Echelon · comparison over runs</p>\n<h1>{escape(pool.name)}</h1>\n'
         f'<p class="facts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>\n'
-        f"{paragraph('answer', _answer(across))}{paragraph('ties', _scope(across))}{failures}</header>"
+        f"{paragraph('answer', _answer(across))}{paragraph('ties', _scope(across))}{missing}</header>"
     )
     main = (
         f'<section id="figures"><h2>Over all instances</h2><div class="grid">{"".join(figures)}</div></section>\n'

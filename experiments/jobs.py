@@ -20,9 +20,11 @@ from echelon.experiments.gather import gather
 from echelon.experiments.manifest import manifest
 from echelon.experiments.progress import Progress
 from echelon.experiments.schedule import Report, Schedule, Task
-from echelon.experiments.whole_folder import Commits, write_file, write_json
+from echelon.experiments.whole_folder import Commits, synchronise, write_file, write_json
 
 MANIFEST = "manifest.json"
+KEPT = ("started", "command")
+"""What the manifest tells of the first attempt."""
 END = "tables and report"
 
 
@@ -66,7 +68,7 @@ class Job:
     """Why a policy does not apply, by the name of the cell."""
     finished: bool = False
     first: Mapping[str, Any] = field(default_factory=dict)
-    """What the manifest keeps of an earlier attempt: when it began, and by which command."""
+    """What the manifest keeps, of an earlier attempt too: when it began, and by which command."""
     spent: float = 0.0
     """Seconds of earlier attempts."""
     began: float = field(default_factory=time.monotonic)
@@ -234,7 +236,10 @@ def plan_cell(run: Path, cell: Cell, *, progress: Progress) -> Planned:
 def finish_run(run: Path, config: Config, report: bool, *, progress: Progress) -> None:
     """Write the tables of what is finished of a run, and if so wanted its figures and report."""
     progress.stage(END, 1)
-    if gather(run, config) and report:
+    something = gather(run, config)
+    networks = run / "networks"
+    synchronise([*networks.iterdir(), networks])
+    if something and report:
         from echelon.experiments.report import remake
 
         remake(run)
@@ -244,6 +249,7 @@ def finish_run(run: Path, config: Config, report: bool, *, progress: Progress) -
 def _write_manifest(job: Job, way: Way) -> None:
     """Write how a run is made and how far it is; when it began, and by which command, stays."""
     now = manifest(job.config, workers=way.workers, executor=way.executor)
+    job.first = job.first or {key: now[key] for key in KEPT}
     seconds = job.spent + time.monotonic() - job.began
     status = "finished" if job.finished else "open"
     state = {"seconds": seconds, "status": status, "failed": job.failed, "left_out": job.left_out}

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from echelon.envs.errors import ConfigError
 
+REPORT_LOCK = ".report.lock"
+"""Held by whoever makes the report of a folder, be it a run's own process or `echelon report`."""
+
 if sys.platform == "win32":
     import msvcrt
 

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,26 @@ CAUSES = ("echelon", *PACKAGES, "python", "platform", "cpu", "processor", "threa
 
 def manifest(config: Config, *, workers: int, executor: str) -> dict[str, Any]:
     """The manifest of a run that begins now."""
+    return {
+        **_machine(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "as many as cores"),
+        "executor": executor,
+        "workers": workers,
+        "seed": config.seed,
+        "replications": config.replications,
+        "confidence": config.confidence,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": ["echelon", *sys.argv[1:]],
+        "seconds": 0.0,
+        "status": "open",
+        "failed": {},
+        "left_out": {},
+    }
+
+
+@cache
+def _machine() -> dict[str, Any]:
+    """What stays as it is while the process lasts: versions and processor."""
     versions = {}
     for package in ("echelon", *PACKAGES):
         try:
@@ -32,18 +53,6 @@ def manifest(config: Config, *, workers: int, executor: str) -> dict[str, Any]:
         "cpu": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "threads": os.environ.get("OMP_NUM_THREADS", "as many as cores"),
-        "executor": executor,
-        "workers": workers,
-        "seed": config.seed,
-        "replications": config.replications,
-        "confidence": config.confidence,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["echelon", *sys.argv[1:]],
-        "seconds": 0.0,
-        "status": "open",
-        "failed": {},
-        "left_out": {},
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echelon.envs.errors import ConfigError
+from echelon.envs.metrics import share_ends
 from echelon.experiments.evaluate import estimate
 from echelon.experiments.folder_tables import Row, number, rows
 
@@ -38,6 +39,20 @@ class Spread:
 
     mean: float
     half_width: float | None
+
+
+@dataclass(frozen=True)
+class Share:
+    """The mean of a share, such as a fill rate, with the ends of its interval; None for a single replication."""
+
+    mean: float
+    ends: tuple[float, float] | None
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """How far the interval reaches below the mean and above it."""
+        low, high = self.ends or (self.mean, self.mean)
+        return max(0.0, self.mean - low), max(0.0, high - self.mean)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +94,18 @@ def _measured(found: Iterator[tuple[float | None, ...]]) -> Measured:
     return Measured(count, costs, spent, () if None in served else served)
 
 
-def spread(values: tuple[float, ...], *, confidence: float) -> Spread | None:
+def spread(values: Sequence[float], *, confidence: float) -> Spread | None:
     """Mean and interval of independent replications."""
     if not values:
         return None
     array: NDArray[np.float64] = np.asarray(values)
     return Spread(float(array.mean()), estimate(array, confidence=confidence).half_width if len(array) > 1 else None)
+
+
+def share(values: Sequence[float], *, confidence: float) -> Share | None:
+    """The same of a share, whose interval ends where shares do."""
+    found = spread(values, confidence=confidence)
+    if found is None or found.half_width is None:
+        return None if found is None else Share(found.mean, None)
+    low, high = share_ends(found.mean, found.half_width)
+    return Share(found.mean, (float(low), float(high)))

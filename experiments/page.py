@@ -5,14 +5,13 @@ Its content security policy forbids the rest: nothing is fetched, and no script 
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from echelon.experiments.palette import style_variables
+from echelon.experiments.whole_folder import whole_file
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The page's content security policy."""
@@ -37,12 +36,8 @@ def style_sheet(name: str) -> str:
 
 def write_page(text: str, path: Path) -> Path:
     """Write a page in one step: a reader sees the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 

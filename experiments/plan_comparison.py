@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import echelon
+from echelon.envs.metrics import share_ends
 from echelon.experiments.drawing import inline_svg
 from echelon.experiments.page import counted, figure, page, style_sheet
 from echelon.experiments.plan_curves import draw_frontier, frontier_words
@@ -16,14 +17,17 @@ from echelon.experiments.plots import style
 if TYPE_CHECKING:
     import pandas as pd
 
+PERCENT = 100.0
+"""By what a share is multiplied."""
+
 Column = tuple[str, str, float]
 """The head of a column, the measure of `compare_methods` that it shows, and what that is multiplied by."""
 
 MEASURES: tuple[Column, ...] = (
     ("Cost a period", "cost", 1.0),
     ("Against the first", "cost_difference", 1.0),
-    ("Fill rate (%)", "fill_rate", 100.0),
-    ("Periods without a stockout (%)", "alpha", 100.0),
+    ("Fill rate (%)", "fill_rate", PERCENT),
+    ("Periods without a stockout (%)", "alpha", PERCENT),
     ("Stock on hand", "on_hand", 1.0),
 )
 
@@ -64,7 +68,8 @@ def _table(comparison: pd.DataFrame) -> str:
     rows = "".join(_row(row) for row in comparison.to_dict("records"))
     return (
         '<section id="methods">\n<h2>In simulation</h2>\n<div class="card"><table class="league plan">'
-        "<caption>Means of common scenarios with the half widths of their intervals</caption>"
+        "<caption>Means of common scenarios with the half widths of their intervals, or with the ends of those that "
+        "reach 0 or 100 %</caption>"
         f'<thead><tr><th scope="col" class="words">Method</th>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>\n</section>\n"
     )
@@ -72,12 +77,19 @@ def _table(comparison: pd.DataFrame) -> str:
 
 def _row(row: Mapping[Any, Any]) -> str:
     cells = "".join(
-        f'<td class="number" data-label="{escape(head)}">'
-        f"{_shown(factor * row[name])}&nbsp;±&nbsp;{_shown(factor * row[f'{name}_half_width'])}</td>"
-        for head, name, factor in MEASURES
+        f'<td class="number" data-label="{escape(head)}">{_cell(row[name], row[f"{name}_half_width"], unit=unit)}</td>'
+        for head, name, unit in MEASURES
     )
     name = f'<span class="policy">{escape(str(row["method"]))}</span>'
     return f'<tr><td class="words" data-label="Method">{name}</td>{cells}</tr>'
+
+
+def _cell(mean: float, half_width: float, *, unit: float) -> str:
+    """A mean with its half width, or with the ends of its interval where a share has one that is cut off."""
+    if unit == PERCENT and not half_width <= mean <= 1 - half_width:
+        low, high = (float(end) for end in share_ends(mean, half_width))
+        return f"{_shown(unit * mean)} ({_shown(unit * low)} to&nbsp;{_shown(unit * high)})"
+    return f"{_shown(unit * mean)}&nbsp;±&nbsp;{_shown(unit * half_width)}"
 
 
 def _shown(value: float) -> str:

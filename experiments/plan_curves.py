@@ -14,6 +14,7 @@ import numpy as np
 from echelon.baselines.planning_frontier import first_weeks, frontier
 from echelon.baselines.planning_tables import PlanningTables
 from echelon.baselines.planning_views import COMPONENTS, WITHOUT_SERVICE
+from echelon.envs.metrics import share_ends
 from echelon.experiments.captions import Words
 from echelon.experiments.palette import INK, MUTED, PAPER, Look, looks
 from echelon.experiments.plan_figures import half_page, with_thousands
@@ -73,9 +74,11 @@ def _draw_method(axes: Axes, rows: pd.DataFrame, look: Look, *, name: str) -> No
     hull = planned[planned["on_hull"]]
     axes.plot(100 * hull[column], hull["investment"], color=look.colour, linewidth=1.6)
     if f"{column}_half_width" in rows:
-        at, width = 100 * rows[column], 100 * rows[f"{column}_half_width"]
-        ends = [np.minimum(width, at), np.minimum(width, 100 - at)]  # no service is beyond 0 and 100 %
-        axes.errorbar(at, rows["investment"], xerr=ends, fmt="none", color=look.colour, capsize=2.5)
+        low, high = share_ends(rows[column], rows[f"{column}_half_width"])
+        reach = np.maximum([rows[column] - low, high - rows[column]], 0.0)
+        axes.errorbar(
+            100 * rows[column], rows["investment"], xerr=100 * reach, fmt="none", color=look.colour, capsize=2.5
+        )
     for kept, fill in ((planned["efficient"], look.colour), (~planned["efficient"], PAPER)):
         of = planned[kept]
         label = name if fill != PAPER else None

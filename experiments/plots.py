@@ -21,6 +21,7 @@ from echelon.experiments.palette import PAPER, looks
 from echelon.experiments.run_folder import PolicyResult, Result, Run, read_run
 from echelon.experiments.sample_path import draw_path, path_policies
 from echelon.experiments.stock_map import as_file, stock_map
+from echelon.experiments.whole_folder import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,16 +70,18 @@ def save(drawn: Sequence[Drawn], run: Run, target: Path) -> list[Path]:
         drawing = stock_map(result, looks(run.policy_names), label=f"The network of {result.name}")
         if drawing is not None:
             written.append(target / f"{number:02d}-{slug(result.name)}-network.svg")
-            written[-1].write_text(as_file(drawing), encoding="utf-8")
+            with whole_file(written[-1]) as part:
+                part.write_text(as_file(drawing), encoding="utf-8")
     return written
 
 
 def save_figure(figure: Figure, target: Path, stem: str) -> list[Path]:
-    """One figure in all formats."""
+    """One figure in all formats, each written in one step."""
     written = []
     for kind, metadata in KEEPS_NO_DATE.items():
         written.append(target / f"{stem}.{kind}")
-        figure.savefig(written[-1], dpi=DOTS, facecolor=PAPER, metadata=metadata)
+        with whole_file(written[-1]) as part:
+            figure.savefig(part, format=kind, dpi=DOTS, facecolor=PAPER, metadata=metadata)
         figure.set_layout_engine("none")  # the places are found once
     return written
 

@@ -7,9 +7,9 @@ configs have them. What a sweep varies becomes instances if it is part of the pr
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,13 @@ from echelon.experiments.evaluate import estimate
 from echelon.experiments.findings import as_text
 from echelon.experiments.folder_tables import rows
 from echelon.experiments.measured import Spread
+from echelon.experiments.missing import Missing
 from echelon.experiments.run_folder import PolicyResult, Result, Run, read_run
 
 GRID_TABLE = "grid.csv"
 
 Place = tuple[str, str]
 """The name of an instance and that of a policy."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What of the runs has no result, and why."""
-
-    place: str
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +42,8 @@ class Pool:
     """By instance, the parameters that tell it from others of its problem."""
     cells: Mapping[Place, Mapping[int, PolicyResult]]
     """The result of every seed."""
-    failures: tuple[Failure, ...]
+    failed: tuple[Missing, ...]
+    left_out: tuple[Missing, ...]
     runs: int
 
     @cached_property
@@ -136,22 +130,26 @@ def read_pool(folders: Sequence[Path]) -> Pool:
 
     Raises `ConfigError` if none has results, if two differ in the same cell, or if their confidence differs.
     """
-    failures: list[Failure] = []
+    failed: list[Missing] = []
     found: list[_Found] = []
+    left_out: Counter[Missing] = Counter()
     runs = 0
-    for label, folder in _members(folders, failures):
+    for label, folder in _members(folders, failed):
         run = read_run(folder)
         runs += 1
         config = load_yaml(folder / "config.yaml").data
         found += [_Found(folder, run, result, config["problems"][result.name]) for result in run.results]
-        failed = run.manifest.get("failed") or {}
-        failures += [Failure(f"{label}: {cell}", str(fault)) for cell, fault in failed.items()]
+        failed += [Missing(f"{label}: {one.place}", one.reason) for one in run.failed]
+        left_out.update(run.left_out)
     if not found:
         raise ConfigError([f"{', '.join(map(str, folders))}: no run has results"])
-    return _pool(folders, found, failures, runs)
+    told = [
+        one if of == runs else replace(one, place=f"{one.place} ({of} of {runs} runs)") for one, of in left_out.items()
+    ]
+    return _pool(folders, found, failed, told, runs)
 
 
-def _members(folders: Sequence[Path], failures: list[Failure]) -> Iterator[tuple[str, Path]]:
+def _members(folders: Sequence[Path], failed: list[Missing]) -> Iterator[tuple[str, Path]]:
     """The run folders with results; of those without, the failures are told."""
     for folder in folders:
         if not (folder / GRID_TABLE).exists():
@@ -162,10 +160,16 @@ def _members(folders: Sequence[Path], failures: list[Failure]) -> Iterator[tuple
             if (member / "summary.csv").exists():
                 yield row["label"], member
             else:
-                failures.append(Failure(row["label"], f"no results ({row.get('status') or 'not begun'})"))
+                failed.append(Missing(row["label"], f"no results ({row.get('status') or 'not begun'})"))
 
 
-def _pool(folders: Sequence[Path], found: Sequence[_Found], failures: Sequence[Failure], runs: int) -> Pool:
+def _pool(
+    folders: Sequence[Path],
+    found: Sequence[_Found],
+    failed: Sequence[Missing],
+    left_out: Sequence[Missing],
+    runs: int,
+) -> Pool:
     instance_names = _names([(one.result.name, _without(one.section, "policies")) for one in found])
     policy_names: dict[tuple[str, str, str], str] = {}
     for problem in dict.fromkeys(one.result.name for one in found):
@@ -191,7 +195,7 @@ def _pool(folders: Sequence[Path], found: Sequence[_Found], failures: Sequence[F
                 raise ConfigError([f"{origin} and {one.folder} differ in the result of {cell}: leave one of them out"])
     names = dict.fromkeys(name for _, name in cells)
     title = " + ".join(folder.resolve().name for folder in folders[:3]) + (" + …" if len(folders) > 3 else "")
-    return Pool(title, tuple(results), tuple(names), results, values, cells, tuple(failures), runs)
+    return Pool(title, tuple(results), tuple(names), results, values, cells, tuple(failed), tuple(left_out), runs)
 
 
 def _differ(one: PolicyResult, other: PolicyResult) -> bool:

@@ -17,13 +17,16 @@ from echelon.experiments.captions import in_words, path_words, plane_words, word
 from echelon.experiments.drawing import inline_svg
 from echelon.experiments.findings import answer, as_text, caution, ties
 from echelon.experiments.league import key, league_table
+from echelon.experiments.locks import REPORT_LOCK, locked
+from echelon.experiments.missing import missing_parts
 from echelon.experiments.network_map import LARGEST
-from echelon.experiments.page import counted, figure, page, paragraph, prose, without_result, write_page
+from echelon.experiments.page import counted, figure, page, paragraph, prose, write_page
 from echelon.experiments.palette import looks
 from echelon.experiments.plots import Drawn, Looks, draw_all, path_names, plane_names, save, style
 from echelon.experiments.run_folder import Result, Run, read_run
 from echelon.experiments.stock_map import stock_map, stock_policies
 from echelon.experiments.tables import write_tables
+from echelon.experiments.whole_folder import remove_parts, synchronise
 
 DECISIONS = ("orders", "stock", "bullwhip")
 """Figures of what the policies do."""
@@ -32,13 +35,20 @@ SMALL_NETWORK = 12
 
 
 def remake(folder: Path) -> Path:
-    """Make all that is made from a run folder alone: plots, tables, and the page, whose path is returned."""
+    """Make all that is made from a run folder alone: plots, tables, and the page, whose path is returned.
+
+    One process at a time; what another one left behind when it was killed is removed.
+    """
     run = read_run(folder)
-    with style():
+    plots, tables, path = folder / "plots", folder / "tables", folder / "report.html"
+    with locked(folder / REPORT_LOCK, wait=True), style():
+        remove_parts(plots)
+        remove_parts(tables)
+        remove_parts(folder, path.name)
         drawn = draw_all(run)
-        save(drawn, run, folder / "plots")
-        write_tables(run, folder / "tables")
-        return write_page(_page(run, drawn), folder / "report.html")
+        written = [*save(drawn, run, plots), *write_tables(run, tables), write_page(_page(run, drawn), path)]
+        synchronise([*written, plots, tables, folder])
+    return path
 
 
 def write_report(folder: Path) -> Path:
@@ -74,12 +84,11 @@ def _header(run: Run) -> str:
     ]
     facts = [counted(count, noun, _PLURALS.get(noun, "")) for count, noun in counts]
     facts += [f"{label} {str(run.manifest[key])[:10]}" for key, label in _FACTS.items() if key in run.manifest]
-    failed = run.manifest.get("failed") or {}
-    failures = without_result((f"{cell}: {fault}" for cell, fault in failed.items()), "the run")
+    missing = missing_parts(run.failed, run.left_out, "the run")
     return (
         f'<header>\n<p class="eyebrow">Echelon · comparison of policies</p>\n<h1>{escape(run.name)}</h1>\n'
         f'<p class="facts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>\n'
-        f"{_answers(run)}{failures}</header>"
+        f"{_answers(run)}{missing}</header>"
     )
 
 
@@ -176,13 +185,17 @@ def _links_in_words(network: Mapping[str, Any]) -> str:
     return "; ".join(f"{source} to {target}, lead time {lead_time}" for source, target, lead_time in links)
 
 
+_TOLD = ("command", "failed", "left_out", "status")
+"""What the manifest holds that has its own place on the page; the status is open as long as the report is not made."""
+
+
 def _reproduce(run: Run) -> str:
     command = run.manifest.get("command", "")
     line = shlex.join(str(word) for word in command) if isinstance(command, list) else str(command)
     facts = "".join(
         f"<div><dt>{escape(str(key).replace('_', ' '))}</dt><dd>{escape(as_text(value))}</dd></div>"
         for key, value in run.manifest.items()
-        if key != "command"
+        if key not in _TOLD
     )
     shown = f"<pre>{escape(line)}</pre>" if line else ""
     config = f"<details><summary>The resolved config</summary><pre>{escape(run.config)}</pre></details>"

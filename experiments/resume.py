@@ -9,13 +9,10 @@ from echelon.envs.errors import ConfigError
 from echelon.experiments.cell_files import DamagedCell, discard_cell, read_cell
 from echelon.experiments.config import load_config
 from echelon.experiments.grid import Grid, Member, load_grid
-from echelon.experiments.jobs import MANIFEST, Job, Way
+from echelon.experiments.jobs import KEPT, MANIFEST, Job, Way
 from echelon.experiments.locks import locked
 from echelon.experiments.run import CONFIG, GRID, RUN_LOCK, carry_out, jobs_of
-from echelon.experiments.whole_folder import require_no_links
-
-KEPT = ("started", "command")
-"""What the manifest tells of the first attempt."""
+from echelon.experiments.whole_folder import remove_parts, require_no_links
 
 
 def resume(folder: Path, *, way: Way | None = None) -> Path:
@@ -30,6 +27,9 @@ def resume(folder: Path, *, way: Way | None = None) -> Path:
     require_no_links(folder)
     with locked(folder / RUN_LOCK):
         jobs = jobs_of(folder, grid)
+        for place in {folder, *(job.folder for job in jobs)}:
+            remove_parts(place)
+            remove_parts(place / "networks")
         for job in jobs:
             _take_stock(job, chosen)
         carry_out(folder, grid, jobs, chosen)

@@ -14,7 +14,8 @@ from echelon.envs.errors import ConfigError
 from echelon.experiments.folder_tables import Row, json_object, number, rows, rows_if_any
 from echelon.experiments.measured import COST_KINDS as COST_KINDS
 from echelon.experiments.measured import RESULTS as RESULTS
-from echelon.experiments.measured import Measured, Spread, read_measured, spread
+from echelon.experiments.measured import Measured, Share, Spread, read_measured, share, spread
+from echelon.experiments.missing import Missing, failed_in, left_out_in
 from echelon.experiments.observed import NodeFlow, OrderMap, read_flows, read_maps
 
 SUMMARY = [
@@ -75,7 +76,7 @@ class PolicyResult:
     trace: tuple[NodeTrace, ...]
     spent: Spread | None = None
     """Cost but for stockouts."""
-    served: Spread | None = None
+    served: Share | None = None
     """Fill rate."""
     maps: tuple[OrderMap, ...] = ()
     flows: tuple[NodeFlow, ...] = ()
@@ -125,6 +126,8 @@ class Run:
     results: tuple[Result, ...]
     manifest: Mapping[str, Any]
     config: str
+    failed: tuple[Missing, ...] = ()
+    left_out: tuple[Missing, ...] = ()
 
     @cached_property
     def policy_names(self) -> tuple[str, ...]:
@@ -164,7 +167,8 @@ def read_run(folder: Path) -> Run:
         results.append(_result(found[0], described.get(name, {}), networks.get(name), policies, replications))
     config = folder / "config.yaml"
     text = config.read_text(encoding="utf-8") if config.exists() else ""
-    return Run(folder.resolve().name, tuple(results), json_object(folder / "manifest.json"), text)
+    told = json_object(folder / "manifest.json")
+    return Run(folder.resolve().name, tuple(results), told, text, failed_in(told), left_out_in(told, text))
 
 
 def _policy(row: Row, tables: _Tables, *, file: Path) -> PolicyResult:
@@ -189,7 +193,7 @@ def _policy(row: Row, tables: _Tables, *, file: Path) -> PolicyResult:
         seconds=number(row["seconds"]),
         costs=measured.costs if measured else {},
         spent=spread(measured.spent, confidence=confidence) if measured else None,
-        served=spread(measured.served, confidence=confidence) if measured else None,
+        served=share(measured.served, confidence=confidence) if measured else None,
         training=tables.training.get(key),
         trace=tables.traces.get(key, ()),
         maps=tables.maps.get(key, ()),

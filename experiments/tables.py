@@ -13,6 +13,7 @@ from pathlib import Path
 from echelon.experiments.canvas import slug
 from echelon.experiments.findings import reference_name, replications, verdict, with_half_width
 from echelon.experiments.run_folder import PolicyResult, Result, Run
+from echelon.experiments.whole_folder import whole_file
 
 LEAGUE = [
     *("policy", "kind", "cost", "cost_half_width", "gap_percent", "gap_half_width"),
@@ -57,9 +58,15 @@ def write_tables(run: Run, target: Path) -> list[Path]:
             f"{stem}-differences.tex": differences_latex(result),
         }
         for name, text in texts.items():
-            written.append(target / name)
-            written[-1].write_text(text, encoding="utf-8", newline="")
+            written.append(write_table(target / name, text))
     return written
+
+
+def write_table(path: Path, text: str) -> Path:
+    """Write a table in one step: a reader sees the old one or the new one, never a part."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8", newline="")
+    return path
 
 
 def league_cells(result: Result) -> list[list[Cell]]:

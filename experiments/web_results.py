@@ -14,6 +14,7 @@ from nicegui import app, events, ui
 from echelon.envs.errors import ConfigError
 from echelon.experiments.findings import answer
 from echelon.experiments.league import league_table
+from echelon.experiments.missing import missing_parts
 from echelon.experiments.page import POLICY, counted
 from echelon.experiments.palette import looks
 from echelon.experiments.run_folder import Result, Run
@@ -108,7 +109,9 @@ def _row(key: str, read: Run | str) -> str:
         return f'<tr><td><a href="/runs/{key}">{escape(key)}</a></td><td colspan="2">{escape(read)}</td></tr>'
     problems = "<br>".join(escape(result.name) for result in read.results)
     best = "<br>".join(escape(result.best.name) for result in read.results)
-    return f'<tr><td><a href="/runs/{key}">{escape(read.name)}</a></td><td>{problems}</td><td>{best}</td></tr>'
+    lacking = [f"{len(part)} {word}" for word, part in (("failed", read.failed), ("left out", read.left_out)) if part]
+    note = f"<small>{', '.join(lacking)}</small>" if lacking else ""
+    return f'<tr><td><a href="/runs/{key}">{escape(read.name)}</a>{note}</td><td>{problems}</td><td>{best}</td></tr>'
 
 
 def _one(place: RunPlace, found: Run) -> None:
@@ -120,6 +123,8 @@ def _one(place: RunPlace, found: Run) -> None:
                 words("a", "The full report").props(
                     f'href="/runs/{place.key}/report.html" target="_blank" rel="noopener"'
                 )
+        if missing := missing_parts(found.failed, found.left_out, "the run"):
+            markup(missing)
         shown = [_result(found, result) for result in found.results]
         if len(shown) > 1:
             _problem_filter(found, shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -59,18 +60,35 @@ def require_no_links(folder: Path) -> None:
         raise ConfigError([f"{link}: a run folder must hold no links; remove this one" for link in sorted(found)])
 
 
-def write_file(path: Path, content: str) -> None:
-    """Write a text beside its place, wait until the disk has it, and move it there: a reader sees all or nothing."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file beside its place to write into, which is moved there when all went well: a reader sees all or nothing."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("x", encoding="utf-8", newline="") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        yield part
         os.replace(part, path)
-        synchronise([path.parent])
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: str | Iterable[str]) -> None:
+    """Write a text, or its parts one after the other, as a `whole_file`, and wait until the disk has it."""
+    with whole_file(path) as part, part.open("x", encoding="utf-8", newline="") as stream:
+        stream.writelines([content] if isinstance(content, str) else content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    synchronise([path.parent])
+
+
+def remove_parts(folder: Path, name: str | None = None) -> None:
+    """Remove files that were never whole, of that name or of any, since the process that wrote them was killed.
+
+    Nobody else may be at work on them.
+    """
+    part = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.[0-9a-f]{{8}}(\.part)?")
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if part.fullmatch(file.name) and not file.is_dir():
+            file.unlink(missing_ok=True)
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -1,7 +1,7 @@
 """Commands of Echelon in processes of their own that can be killed, without the seconds that its imports take.
 
 A server runs one command itself, so that everything is imported and compiled, and forks a process for every other one.
-Runs make no figures, which take longer than all the rest.
+Runs make no figures unless that is asked for: they take longer than all the rest.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -36,11 +37,11 @@ class Ended:
 class Commands:
     """The server, to be used in a `with` statement."""
 
-    def __init__(self, folder: Path, *warm_up: str | Path) -> None:
-        self.folder, self.warm_up = folder, warm_up
+    def __init__(self, folder: Path, *warm_up: str | Path, figures: bool = False) -> None:
+        self.folder, self.warm_up, self.figures = folder, warm_up, figures
 
     def __enter__(self) -> Self:
-        command = [sys.executable, str(Path(__file__).resolve()), *_words(self.warm_up)]
+        command = [sys.executable, str(Path(__file__).resolve()), *self._words(self.warm_up)]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.server = subprocess.Popen(command, cwd=self.folder, **pipes)
         return self
@@ -51,9 +52,14 @@ class Commands:
         with self.server:
             self.server.kill()
 
-    def run(self, *arguments: str | Path, end: End | None = None, limit: int | None = None) -> Ended:
-        """Run `echelon` with arguments; send it a signal in due time; limit the size of its files."""
-        (ended,) = self.together([arguments], end=end, limit=limit)
+    def run(
+        self, *arguments: str | Path, end: End | None = None, limit: int | None = None, deadly: bool = False
+    ) -> Ended:
+        """Run `echelon` with arguments; send it a signal in due time; limit the size of its files.
+
+        What goes beyond a `deadly` limit kills the process, in the middle of that file.
+        """
+        (ended,) = self.together([arguments], end=end, limit=limit, deadly=deadly)
         return ended
 
     def together(
@@ -62,18 +68,20 @@ class Commands:
         *,
         end: End | None = None,
         limit: int | None = None,
+        deadly: bool = False,
     ) -> list[Ended]:
         """Run some commands at the same time."""
-        request = {"commands": [_words(command) for command in commands], "end": end, "limit": limit}
+        words = [self._words(command) for command in commands]
+        request = {"commands": words, "end": end, "limit": limit, "deadly": deadly}
         assert self.server.stdin is not None
         assert self.server.stdout is not None
         self.server.stdin.write(json.dumps(request) + "\n")
         self.server.stdin.flush()
         return [Ended(*answer) for answer in json.loads(self.server.stdout.readline())]
 
-
-def _words(command: Sequence[str | Path]) -> list[str]:
-    return [*map(str, command), *(["--no-report"] if command[:1] == ("run",) else [])]
+    def _words(self, command: Sequence[str | Path]) -> list[str]:
+        without = command[:1] == ("run",) and not self.figures
+        return [*map(str, command), *(["--no-report"] if without else [])]
 
 
 def _serve() -> None:
@@ -85,12 +93,13 @@ def _serve() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         began = time.monotonic()
-        children = [_begin(k, words, request["limit"]) for k, words in enumerate(request["commands"])]
+        limit = request["limit"], request["deadly"]
+        children = [_begin(k, words, *limit) for k, words in enumerate(request["commands"])]
         answers = [_end_of(k, child, began, request["end"]) for k, child in enumerate(children)]
         print(json.dumps(answers), flush=True)
 
 
-def _begin(number: int, words: Sequence[str], limit: int | None) -> int:
+def _begin(number: int, words: Sequence[str], limit: int | None, deadly: bool) -> int:
     """Fork a process that runs a command."""
     from echelon.experiments.cli import main
 
@@ -102,6 +111,9 @@ def _begin(number: int, words: Sequence[str], limit: int | None) -> int:
         os.dup2(said, stream)
     if limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if deadly:
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     sys.argv = ["echelon", *words]
     code = 99
     try:

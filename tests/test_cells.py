@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import sys
@@ -12,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from echelon.envs.catalogue import make_problem
 from echelon.envs.errors import ConfigError, MethodError, PolicyError
 from echelon.envs.policy import order_up_to
 from echelon.envs.simulate import scenario_bytes, simulate_stream
-from echelon.experiments.cell_files import DamagedCell, read_cell, table_text
+from echelon.experiments.cell_files import DamagedCell, columns_text, read_cell, table_text
 from echelon.experiments.cells import cells_of
 from echelon.experiments.config import Config, load_config
 from echelon.experiments.evaluate import estimate
@@ -149,6 +152,39 @@ def test_numbers_in_tables_are_read_back_as_they_were() -> None:
     assert found[-1] == ["", ""]
 
 
+NUMBERS = st.floats(-1e17, 1e17) | st.floats(-1e-3, 1e-3) | st.sampled_from([0.0, -0.0, 1e-4, 1e16, math.nan, math.inf])
+
+
+@given(
+    st.integers(0, 20).flatmap(lambda count: st.lists(st.lists(NUMBERS, min_size=count, max_size=count), max_size=6)),
+    st.sampled_from(["low", 'a "wide", one', "],["]),
+)
+@settings(max_examples=200, deadline=None)
+def test_columns_are_written_as_rows_would_be(columns: list[list[float]], name: str) -> None:
+    count = len(columns[0]) if columns else 3
+    replication = {"replication": np.arange(count)}
+    found = {**replication, **{f"c{n}": np.asarray(column, dtype=np.float64) for n, column in enumerate(columns)}}
+    key = {"problem": "shop", "policy": name}
+    rows = [{**key, **{column: values[k].item() for column, values in found.items()}} for k in range(count)]
+    assert columns_text(key, found) == table_text(rows)
+
+
+def test_numbers_without_an_exponent_are_written_as_the_csv_writer_would() -> None:
+    """Costs, shares and sums of any size that Python writes without an exponent, and zeros to the right of them."""
+    random = np.random.default_rng(0)
+    numbers = 10.0 ** random.uniform(-4, 16, (4, 50_000)) * random.choice([-1, 1], (4, 50_000))
+    numbers[1], numbers[2] = random.random(50_000) + 1e-4, np.round(numbers[2] % 1e6, 3) + 1e-3
+    columns = {f"c{n}": np.abs(column) if n else column for n, column in enumerate(numbers)}
+    columns |= {"none": np.zeros(50_000), "no": np.full(50_000, -0.0)}
+    expected = io.StringIO(newline="")
+    writer = csv.writer(expected, lineterminator="\n")
+    writer.writerow(["policy", *columns])
+    writer.writerows(("low", *row) for row in zip(*(column.tolist() for column in columns.values()), strict=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("echelon.experiments.cell_files.table_text", None)
+        assert columns_text({"policy": "low"}, columns) == expected.getvalue()
+
+
 class Broken:
     """Orders that are right but for those of one period."""
 
@@ -170,12 +206,12 @@ def test_orders_that_are_no_numbers_stop_with_the_link_the_period_and_the_replic
         simulate_stream(problem, Broken(value), replications=5, seed=0)
 
 
-def test_costs_that_are_no_numbers_stop_with_the_node_and_the_replication() -> None:
+def test_costs_that_are_no_numbers_stop_with_the_node_the_period_and_the_replication() -> None:
     problem = make_problem("echelon/LostSales-v0", lead_time=1, periods=60, warm_up=10)
     huge = order_up_to(problem.network, [1.7e308])
     with (
         np.errstate(over="ignore", invalid="ignore"),
-        pytest.raises(PolicyError, match=r"must be finite, got inf for on_hand at '\w+' in replication 0"),
+        pytest.raises(PolicyError, match=r"must be finite, got inf for on_hand at '\w+' in period 11, replication 0"),
     ):
         simulate_stream(problem, huge, replications=2, seed=0)
 

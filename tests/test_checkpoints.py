@@ -27,6 +27,7 @@ from safetensors.torch import save as tensor_bytes
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from echelon.agents import checkpoint
 from echelon.agents.actor import ACTORS, actor_class
 from echelon.agents.algorithms import ALGORITHMS
 from echelon.agents.checkpoint import CheckpointWarning, load_state, save_state, write_checkpoint
@@ -234,6 +235,12 @@ def test_a_broken_checkpoint_is_refused_with_its_file_and_its_defect_named(
     assert str(caught.value).startswith(f"{tmp_path / 'copy'}{os.sep}policy")
     assert len(str(caught.value)) < 1_000
     assert not (tmp_path / "copy" / "marker").exists()
+
+
+def test_weights_that_are_too_large_are_not_read(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "TENSOR_BYTES", 100)
+    with pytest.raises(ConfigError, match=r"policy-.*\.safetensors: a file must have at most 100 bytes \(got "):
+        LearnedPolicy.load(saved)
 
 
 @pytest.mark.parametrize("pattern", [WEIGHTS, DATA])

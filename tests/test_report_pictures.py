@@ -19,7 +19,7 @@ from echelon.envs.errors import ConfigError
 from echelon.experiments import by_node, frontier, policy_map, tables
 from echelon.experiments.cli import main
 from echelon.experiments.findings import with_half_width
-from echelon.experiments.grid_figures import Across, forest, grid_figures, sweeps
+from echelon.experiments.grid_figures import Across, forest, frontier_of, grid_figures, sweeps
 from echelon.experiments.grid_report import write_grid_report
 from echelon.experiments.observe import ECHELON, INSTALLATION, PLANE
 from echelon.experiments.observed import BULLWHIP, POLICY_MAP
@@ -410,6 +410,48 @@ def test_the_page_of_several_runs_has_every_figure_and_names_what_failed(grid: P
         rows = list(csv.DictReader(lines))
     assert (len(rows), {row["seeds"] for row in rows}) == (6, {"5"})
     assert float(rows[0]["cost"]) == mean.mean
+
+
+def with_fill_rates(run: Path, usual: float, rare: float) -> Path:
+    """The run with fill rates of which one in ten is another."""
+    with (run / "results.csv").open(encoding="utf-8", newline="") as lines:
+        rows = [{**row, "fill_rate": usual if k % 10 else rare} for k, row in enumerate(csv.DictReader(lines))]
+    write_csv(run / "results.csv", rows)
+    return run
+
+
+def bars_across(axes: Any) -> list[tuple[float, float]]:
+    """The ends of the horizontal bars of a figure."""
+    segments = [segment for bars in axes.collections for segment in bars.get_segments()]
+    return [(float(one[:, 0].min()), float(one[:, 0].max())) for one in segments if np.ptp(one[:, 0]) > 0]
+
+
+@pytest.mark.parametrize(("usual", "rare"), [(1.0, 0.6), (0.0, 0.4)])
+def test_no_interval_of_a_fill_rate_leaves_0_to_100_per_cent(usual: float, rare: float, tmp_path: Path) -> None:
+    """The frontier of a run over replications, and that of a sweep over two seeds."""
+    runs = [
+        with_fill_rates(write_run(tmp_path / f"{cost}-{seed}", seed=seed, cost=cost), usual, rare + 0.1 * seed)
+        for cost in (4.0, 9.0)
+        for seed in (0, 1)
+    ]
+    for name, axes in (
+        ("run", drawn(read_run(runs[0]).results[0], "frontier").axes[0]),
+        ("sweep", drawn_of_several(runs, "sweep-1").axes[0]),
+    ):
+        bars = bars_across(axes)
+        assert len(bars) >= len(POLICIES), name
+        assert {100 * usual} <= {end for ends in bars for end in ends}, name
+        assert 0 <= min(left for left, _ in bars) < max(right for _, right in bars) <= 100, name
+    pool = read_pool(runs)
+    (sweep,) = sweeps(pool)
+    found = [served.ends for policy in pool.policies for _, served, _ in frontier_of(pool, sweep, policy)]
+    assert all(ends is not None and usual in ends for ends in found)
+
+
+def drawn_of_several(folders: Sequence[Path], name: str) -> Any:
+    across = Across(read_pool(folders))
+    with style():
+        return dict(grid_figures(across, looks(across.pool.policies)))[name]
 
 
 def test_the_best_policy_of_several_runs_is_the_lowest_and_always_wins_here(grid: Path) -> None:

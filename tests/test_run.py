@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ from echelon.envs.policy import order_up_to
 from echelon.envs.problem import Problem
 from echelon.envs.scenarios import Scenarios, sample
 from echelon.envs.simulate import simulate, simulate_stream
-from echelon.experiments import cells, competitors, report
+from echelon.experiments import cells, competitors, jobs, report
 from echelon.experiments.cli import main
 from echelon.experiments.config import Config, load_config
 from echelon.experiments.evaluate import compare, estimate
+from echelon.experiments.grid import load_grid
 from echelon.experiments.jobs import UnfinishedRun
+from echelon.experiments.manifest import manifest
 from echelon.experiments.progress import Count, Progress
-from echelon.experiments.run import run_experiment
+from echelon.experiments.run import run_experiment, run_grid
 from echelon.experiments.run_folder import COST_KINDS, SUMMARY, TRACE
 from echelon.experiments.single import evaluate_policy
 
@@ -94,7 +97,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_folder_holds_tables_descriptions_figures_a_report_and_checkpoints(folder: Path) -> None:
     assert sorted(entry.name for entry in folder.iterdir()) == sorted(
-        (*TABLES, *DESCRIPTIONS, "plots", "tables", "learned", "networks", "cells", ".lock")
+        (*TABLES, *DESCRIPTIONS, "plots", "tables", "learned", "networks", "cells", ".lock", ".report.lock")
     )
     assert all(entry.stat().st_size > 1_000 for entry in (folder / "plots").iterdir())
     assert len([*(folder / "plots").iterdir()]) >= 3
@@ -222,6 +225,19 @@ def test_the_manifest_tells_how_the_run_was_made(folder: Path) -> None:
     assert manifest["numpy"] == np.__version__
     assert manifest["seconds"] > 0
     assert manifest["command"][0] == "echelon"
+
+
+def test_a_run_began_when_it_began_however_often_its_manifest_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = (f"moment {k}" for k in count(1))
+    monkeypatch.setattr(
+        jobs, "manifest", lambda *given, **named: {**manifest(*given, **named), "started": next(moments)}
+    )
+    no_drawings(monkeypatch)
+    out = run_experiment(config(tmp_path), out=tmp_path / "out")
+    assert next(moments) != "moment 2"
+    assert json.loads((out / "manifest.json").read_text(encoding="utf-8"))["started"] == "moment 1"
 
 
 def test_the_same_config_gives_the_same_results_byte_for_byte(
@@ -421,6 +437,25 @@ def test_a_run_that_is_interrupted_keeps_what_is_finished(tmp_path: Path, monkey
     assert not (tmp_path / "out" / "results.csv").exists()
 
 
+def test_a_run_that_is_interrupted_keeps_a_training_that_was_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("stable_baselines3")
+    text = "".join(line for line in LEARNED.splitlines(keepends=True) if "baseline:" not in line)
+    loaded = config(tmp_path, text)
+
+    def save_and_end(*_: Any, saves: Path, **__: Any) -> Any:
+        saves.mkdir(parents=True)
+        (saves / "state.json").write_text("{}", encoding="utf-8")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cells, "train_agent", save_and_end)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(loaded, out=tmp_path / "out")
+    assert len([*(tmp_path / "out").glob("unfinished/shop/PPO/saves-*/state.json")]) == 1
+    assert (tmp_path / "out" / "config.yaml").exists()
+
+
 def test_a_cell_that_fails_is_tried_again_and_told_of_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -444,6 +479,29 @@ def test_a_cell_that_fails_is_tried_again_and_told_of_and_the_others_go_on(
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["failed"] == {"shop / low": "PolicyError: orders must be finite"}
     assert manifest["status"] == "open"
+
+
+def test_a_training_that_fails_stops_neither_the_next_one_nor_the_other_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    agents = "      broken: {agent: pathwise, steps: 2}\n      sound: {agent: pathwise, steps: 2}\nseeds: [1, 2]\n"
+    (tmp_path / "exp.yaml").write_text(BASELINES + agents, encoding="utf-8")
+
+    def trained(name: str, _: Any, problem: Problem, **__: Any) -> competitors.Competitor:
+        if name == "broken":
+            raise PolicyError("orders must be finite")
+        return competitors.Competitor(name, "learned", order_up_to(problem.network, [12.0]), {}, 0.0)
+
+    monkeypatch.setattr(cells, "train_agent", trained)
+    with pytest.raises(UnfinishedRun, match="2 of the run's parts failed"):
+        run_grid(load_grid(tmp_path / "exp.yaml"), out=tmp_path / "out", way=jobs.Way(report=False))
+    runs = sorted(file.parent for file in (tmp_path / "out").glob("*/config.yaml"))
+    assert len(runs) == 2
+    for run in runs:
+        assert [row["policy"] for row in table(run, "summary")] == ["low", "tuned", "sound"]
+    status = [row["status"] for row in table(tmp_path / "out", "grid")]
+    assert status == ["1 failed", "1 failed"]
 
 
 def test_results_outlive_a_failure_of_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

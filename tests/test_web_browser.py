@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import subprocess
 import sys
@@ -44,6 +45,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("web")
     write_run(place / "runs" / "plain", policies=("base stock", "PPO"))
     hostile = write_run(place / "runs" / "hostile", problem=EVIL, policies=(EVIL, "</script><b>bold</b>"))
+    lacking = {"failed": {f"{EVIL} / PPO": EVIL}, "left_out": {f"{EVIL} / eoq": f"eoq needs {EVIL}"}}
+    (hostile / "manifest.json").write_text(json.dumps(lacking))
     (hostile / "report.html").write_text(f"<!DOCTYPE html><title>x</title>{EVIL}<script>window.hacked='yes'</script>")
     (place / "secret.png").write_bytes(PIXEL + b"SECRET")
     (hostile / "plots" / "09-linked.png").symlink_to(place / "secret.png")
@@ -261,6 +264,19 @@ def test_names_from_a_run_are_text_and_never_markup(browser: Chrome, server: str
     browser.get(f"{server}/play?stage=%3Cimg%20src=x%20onerror=%22window.hacked=1%22%3E")
     await_text(browser, "main", "<img src=x")
     assert run(browser, "return window.hacked") is None
+
+
+@needs_browser
+def test_what_failed_and_what_was_left_out_is_told_with_the_reason(browser: Chrome, server: str) -> None:
+    browser.get(f"{server}/runs")
+    await_text(browser, ".runs", "1 failed, 1 left out")
+    browser.get(f"{server}/runs/2-hostile")
+    await_text(browser, "main", f"{EVIL} / PPO: {EVIL}")
+    assert f"{EVIL} / eoq: eoq needs {EVIL}" in text_of(browser, "main")
+    browser.get(f"{server}/runs/1-plain")
+    await_text(browser, "main", "base stock")
+    assert "left out" not in text_of(browser, "main")
+    assert "without a result" not in text_of(browser, "main")
 
 
 @needs_browser
