@@ -57,3 +57,13 @@ def test_the_published_config_has_every_problem_and_every_baseline() -> None:
     text = (ROOT / "configs" / "published.yaml").read_text()
     assert all(f"id: {problem}" in text for problem in PROBLEMS)
     assert all(f"baseline: {baseline}," in text for baseline in BASELINES)
+
+
+def test_the_committed_page_is_that_of_the_committed_table() -> None:
+    assert (ROOT / "docs" / "results.md").read_text() == published.page()
+
+
+def test_a_half_width_that_is_rounding_is_shown_as_zero() -> None:
+    assert published.spread("13.08", "1.6e-16") == "13.08 ± 0"
+    assert published.spread("13.08", "0.0123") == "13.08 ± 0.012"
+    assert published.spread("0.0", "0.0") == "0 ± 0"
