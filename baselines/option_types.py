@@ -6,6 +6,7 @@ methods check their arguments themselves, too, since Python does not.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -17,3 +18,15 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 AboveHalf = Annotated[float, Field(gt=0.5, lt=1)]
 """A service level that asks for safety stock."""
 Positive = Annotated[float, Field(gt=0)]
+
+_IN_WORDS = {
+    "Whole": "int of at least 1",
+    "Share": "float above 0 and below 1",
+    "AboveHalf": "float above 0.5 and below 1",
+    "Positive": "float above 0",
+}
+
+
+def in_words(annotation: str) -> str:
+    """The text of an annotation with what the types of this module allow in place of their names."""
+    return re.sub(r"\w+", lambda word: _IN_WORDS.get(word[0], word[0]), annotation)

@@ -71,13 +71,14 @@ def baselines() -> None:
     """List the baselines with their options; docs/theory says what each is for."""
     import inspect
 
+    from echelon.baselines.option_types import in_words
     from echelon.baselines.registry import BASELINES, NOT_OPTIONS
 
     for name, method in BASELINES.items():
         print(f"{name}\n    {(method.__doc__ or '').splitlines()[0]}")
         for option, parameter in inspect.signature(method).parameters.items():
             if option not in NOT_OPTIONS:
-                print(f"    {option} = {parameter.default!r} ({parameter.annotation})")
+                print(f"    {option} = {parameter.default!r} ({in_words(parameter.annotation)})")
 
 
 @app.command()

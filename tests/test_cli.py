@@ -332,7 +332,7 @@ def test_baselines_lists_every_baseline_with_its_options(command: Command) -> No
     ended = command("baselines")
     assert ended.code == 0
     assert [line for line in ended.out.splitlines() if not line.startswith(" ")] == list(BASELINES)
-    assert "\n    service_level = 0.95 (float)\n    kind = 'fill_rate' (Service)\n" in ended.out
+    assert "\n    service_level = 0.95 (float above 0 and below 1)\n    kind = 'fill_rate' (Service)\n" in ended.out
     assert "seed" not in ended.out
 
 
