@@ -2,7 +2,8 @@
 
 Every candidate meets the same scenarios, so that differences between candidates are much less noisy
 than their costs. The search is a compass search (Kolda, Lewis and Torczon 2003) on a grid that is
-refined down to single units: it moves one level at a time, and two at a time, together or apart.
+refined down to single units: it moves one level at a time, those of all links out of one node together, and two
+at a time, together or apart. (With many stores a unit less in one of them may not pay where a unit less in all does.)
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def tune(
     """
     whole = problem.network.whole_units
     bound = np.asarray(lowest, dtype=np.float64)
+    groups = _siblings(problem, len(bound))
     known: dict[Levels, float] = {}
 
     def cost(levels: Levels) -> float:
@@ -86,7 +88,7 @@ def tune(
         while before - cost(best) > WORTH_ANOTHER_ROUND * abs(cost(best)):
             before = cost(best)
             for widths in _shrinking(np.asarray(step, dtype=np.float64), whole):
-                best = _descend(cost, best, widths, bound)
+                best = _descend(cost, best, list(_moves(widths, groups)), bound)
         return best
 
     return min((search(start) for start in starts), key=cost)
@@ -103,22 +105,34 @@ def _shrinking(step: Floats, whole: bool) -> Iterator[Floats]:
         widths = np.maximum(np.floor(widths / 2) if whole else widths / 2, finest)
 
 
-def _descend(cost: Callable[[Levels], float], best: Levels, widths: Floats, bound: Floats) -> Levels:
+def _siblings(problem: Problem, parameters: int) -> list[list[int]]:
+    """The parameters of links out of one node, where it has several; parameters are those of all links in turn."""
+    links = problem.network.links
+    sources = dict.fromkeys(link.source for link in links)
+    groups = [[e for e, link in enumerate(links) if link.source == source] for source in sources]
+    blocks = range(0, parameters, len(links))
+    return [[first + e for e in group] for first in blocks for group in groups if len(group) > 1]
+
+
+def _descend(cost: Callable[[Levels], float], best: Levels, moves: Sequence[Floats], bound: Floats) -> Levels:
     """Move to a cheaper neighbour until there is none, keeping to the direction that helped last."""
     improved = True
     while improved:
         improved = False
-        for move in _moves(widths):
+        for move in moves:
             while cost(candidate := _within(np.asarray(best) + move, bound)) < cost(best):
                 best, improved = candidate, True
     return best
 
 
-def _moves(widths: Floats) -> Iterator[Floats]:
-    """One level up or down, then two levels in opposite directions, and two in the same one."""
+def _moves(widths: Floats, groups: Sequence[Sequence[int]]) -> Iterator[Floats]:
+    """One level up or down, those of a group, then two levels in opposite directions, and two in the same one."""
     basis = np.diag(widths)
     yield from basis
     yield from -basis
+    for group in groups:
+        together = basis[list(group)].sum(axis=0)
+        yield from (together, -together)
     for i, j in combinations(range(len(widths) if len(widths) <= MOST_PAIRS else 0), 2):
         for one in (basis[i], -basis[i]):
             yield one - basis[j]

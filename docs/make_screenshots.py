@@ -1,7 +1,8 @@
-"""Take the pictures of the web pages for the documents: python docs/make_screenshots.py [RUN...]
+"""Take the pictures of pages for the documents: python docs/make_screenshots.py RUN...
 
-Starts `echelon web` on a free port, opens the pages in a headless Chromium, and writes PNG files to docs/images. Needs
-the extras `web` and `dev`, and Chromium with its driver.
+Starts `echelon web` on a free port, opens its pages in a headless Chromium, then the report of the first run, and
+writes PNG files to docs/images. The documents show those of `echelon run configs/quickstart.yaml`. Needs the extras
+`web` and `dev`, and Chromium with its driver.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ SHOTS = {
     "web_results": ("/runs", DESKTOP, False),
 }
 """By file name the page, the width of the screen, and whether it is dark."""
+REPORTS = {"report": (DESKTOP, False, 1215), "report_phone_dark": (PHONE, True, 1400)}
+"""By file name the width of the screen, whether it is dark, and how much of the report is shown."""
 DRAWN = (
     "return [...document.querySelectorAll('.nicegui-echart')].every(e => e.querySelector('svg path') && "
     "+e.querySelector('svg').getAttribute('width') === e.offsetWidth) && !!document.querySelector('h1')"
@@ -42,6 +45,8 @@ DRAWN = (
 
 def main() -> None:
     """Take all pictures."""
+    if len(sys.argv) < 2:
+        raise SystemExit("give at least one run folder: python docs/make_screenshots.py RUN...")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -62,6 +67,9 @@ def main() -> None:
             browser = _browser(profile)
             for name, (path, width, dark) in SHOTS.items():
                 _shoot(browser, f"http://127.0.0.1:{port}{path}", IMAGES / f"{name}.png", width=width, dark=dark)
+            report = (Path(sys.argv[1]) / "report.html").resolve().as_uri()
+            for name, (width, dark, height) in REPORTS.items():
+                _shoot(browser, report, IMAGES / f"{name}.png", width=width, dark=dark, height=height)
             browser.quit()
     finally:
         server.terminate()
@@ -92,15 +100,15 @@ def _browser(profile: str) -> Chrome:
     return Chrome(options=options, service=Service(shutil.which("chromedriver")))
 
 
-def _shoot(browser: Chrome, address: str, path: Path, *, width: int, dark: bool) -> None:
-    """The whole page, as long as it is."""
+def _shoot(browser: Chrome, address: str, path: Path, *, width: int, dark: bool, height: int | None = None) -> None:
+    """The whole page, as long as it is, or the first part of it."""
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     _resize(browser, width, 800)
     browser.get(address)
     WebDriverWait(browser, 30).until(lambda page: page.execute_script(DRAWN))
     script = "return Math.ceil(document.querySelector('footer').getBoundingClientRect().bottom)"
-    _resize(browser, width, browser.execute_script(script))  # type: ignore[no-untyped-call]
+    _resize(browser, width, height or browser.execute_script(script))  # type: ignore[no-untyped-call]
     WebDriverWait(browser, 30).until(lambda page: page.execute_script(DRAWN))
     picture: dict[str, Any] = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
     path.write_bytes(base64.b64decode(picture["data"]))

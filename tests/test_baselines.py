@@ -448,6 +448,18 @@ def test_tuned_levels_are_no_worse_than_their_neighbours(position: Position) -> 
         assert cost(np.maximum(levels + move, 0)) >= cost(levels)
 
 
+def test_base_stock_with_many_stores_is_as_good_as_the_best_with_the_same_level_in_all() -> None:
+    """A unit less in one of ten stores does not pay, one less in all of them saves 1.8 %."""
+    problem = make_problem("echelon/OneWarehouse-v0", retailers=10, warehouse_lead_time=2, lead_time=1, periods=300)
+    scenarios = evaluation(problem, 60)
+
+    def cost(levels: list[float]) -> float:
+        return float(simulate(problem, order_up_to(problem.network, levels), scenarios).cost.mean())
+
+    alike = [cost([warehouse, *[store] * 10]) for warehouse in range(44, 66, 2) for store in (9.0, 10.0, 11.0)]
+    assert cost(base_stock(problem, scenarios=scenarios).parameters["levels"]) <= min(alike)
+
+
 def test_the_reference_is_the_problems_own_or_that_of_an_exact_method() -> None:
     lost_sales = make_problem("echelon/LostSales-v0")
     assert reference_of(lost_sales) is lost_sales.reference
