@@ -5,8 +5,8 @@
 The training networks are random, with 2 to 6 stores: lead times 1 to 4 and 1 to 3, holding costs 0.2 to 0.9 at the
 warehouse and 1 in the stores, stockout costs 5 to 40, Poisson or negative binomial demand with means 2 to 8. The
 networks of the test are drawn alike, with other seeds and 6, 10, 20 and 50 stores. Beside the policy stand rules that
-are tuned by simulation on the very network of the test; all meet the same fresh demand, and gaps are those of the
-paired differences to the best of the rules. It writes the policy, and `learning_transfer.csv`.
+are made for the very network of the test; all meet the same fresh demand, and gaps are those of the paired differences
+to the best of the rules. It writes the policy, and `learning_transfer.csv`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,14 @@ SMALL, LARGE = (2, 3, 4, 5, 6), (6, 10, 20, 50)
 NETWORKS = 30
 INSTANCES = 2
 """Networks of the test of each size."""
-RULES: dict[str, dict[str, Any]] = {"base_stock": {}, "simulation_optimization": {"rule": "base_stock"}}
-"""Tuned by simulation, with a level for each link: a descent from the levels of formulas, and a search in stages."""
+RULES: dict[str, dict[str, Any]] = {
+    "base_stock": {},
+    "simulation_optimization": {"rule": "base_stock"},
+    "eppen_schrage": {},
+    "federgruen_zipkin": {},
+}
+"""The first two are tuned by simulation, with a level for each link: a descent from the levels of formulas, and a
+search in stages. The others bring the warehouse to an echelon level and share its stock out anew in every period."""
 REPLICATIONS = 500
 STEPS = 1_000
 SETTINGS = {"body": "graph", "hidden": (48, 48, 48), "batch": (8, 16)}
