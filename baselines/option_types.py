@@ -7,7 +7,7 @@ methods check their arguments themselves, too, since Python does not.
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
@@ -19,14 +19,21 @@ AboveHalf = Annotated[float, Field(gt=0.5, lt=1)]
 """A service level that asks for safety stock."""
 Positive = Annotated[float, Field(gt=0)]
 
-_IN_WORDS = {
-    "Whole": "int of at least 1",
-    "Share": "float above 0 and below 1",
-    "AboveHalf": "float above 0.5 and below 1",
-    "Positive": "float above 0",
-}
+_TYPES = {"Whole": Whole, "Share": Share, "AboveHalf": AboveHalf, "Positive": Positive}
+_BOUNDS = {"ge": "of at least", "gt": "above", "lt": "below"}
 
 
 def in_words(annotation: str) -> str:
     """The text of an annotation with what the types of this module allow in place of their names."""
-    return re.sub(r"\w+", lambda word: _IN_WORDS.get(word[0], word[0]), annotation)
+    return re.sub("|".join(rf"\b{name}\b" for name in _TYPES), lambda found: _spelled(_TYPES[found[0]]), annotation)
+
+
+def _spelled(kind: Any) -> str:
+    number, field = get_args(kind)
+    bounds = [
+        f"{word} {getattr(part, sign)}"
+        for part in field.metadata
+        for sign, word in _BOUNDS.items()
+        if hasattr(part, sign)
+    ]
+    return f"{number.__name__} {' and '.join(bounds)}"
